@@ -1,0 +1,59 @@
+# Two commands matter: `make book` renders the book from its executed notebooks, `make test` proves it.
+# Both need nothing but Python 3.11+ and make.
+
+SHELL := /bin/bash
+VENV  := .venv
+BIN   := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install book test lint format serve-book weights exercises refresh-lock hardware clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: $(READY) ## Create .venv with the locked packages
+
+$(READY): requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer found: install one, or run 'make PYTHON=/path/to/python3 ...'."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		echo "Could not create $(VENV) (on Debian and Ubuntu: apt-get install python3-venv)."; rm -rf $(VENV); exit 1; }
+	@echo "Installing the locked packages into $(VENV) (half a minute with a fast network; about 6 GB on disk)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.txt)"
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(READY)
+
+book: $(READY) ## Execute the chapters (cached) and render the site to _build/html
+	@$(BIN)/python -m cvprod.lab.book
+
+test: $(READY) ## Every test: notebooks cell by cell, package, exercises, site
+	@$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 notebooks tests $(PYTEST_ARGS)
+
+lint: $(READY) ## Check formatting, lint and notebook hygiene
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/python -m cvprod.lab.notebooks check
+
+format: $(READY) ## Format the code and normalise the notebooks
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . && $(BIN)/python -m cvprod.lab.notebooks normalise
+
+serve-book: book ## Render the book and serve it on http://127.0.0.1:8000
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+weights: $(READY) ## Retrain every shipped network (about an hour on two cores)
+	@$(BIN)/python -m cvprod.models train --all && $(BIN)/python -m cvprod.optimize train
+
+exercises: $(READY) ## Generate exercises/release from exercises/source
+	@$(BIN)/python -m cvprod.lab.exercises generate
+
+refresh-lock: $(READY) ## Resolve pyproject.toml again and write requirements.txt
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-annotate \
+		--custom-compile-command "make refresh-lock" pyproject.toml --output-file requirements.txt
+
+hardware: $(READY) ## Run the cells tagged TAG=gpu|... on this machine and record their outputs
+	@test -n "$(TAG)" || { echo "Name the hardware: make hardware TAG=gpu"; exit 2; }
+	@$(BIN)/python -m cvprod.lab.hardware --tag $(TAG) $(NOTEBOOKS)
+
+clean: ## Remove the environment and everything built
+	rm -rf $(VENV) _build build *.egg-info
