@@ -1,0 +1,215 @@
+"""The service-level contract: what the plant needs, in numbers, in one file that code can check.
+
+`deploy/contract.yaml` holds the facts of the line and seven requirements. Each requirement keeps the plant's
+own sentence and the reasoning that turns it into a number. Limits that follow from the facts of the line are
+recomputed when the file is read, so nobody can change the strip's speed and forget what depends on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cvprod.repo import root
+
+# name -> (unit, "max" = the measured value may be at most the limit, "min" = at least)
+REQUIREMENTS: dict[str, tuple[str, str]] = {
+    "p99_latency_ms": ("ms", "max"),
+    "tiles_per_s": ("tiles/s", "min"),
+    "defect_recall": ("share", "min"),
+    "false_reject_rate": ("share", "max"),
+    "model_size_mb": ("MB", "max"),
+    "memory_mb": ("MB", "max"),
+    "cost_per_million_tiles_eur": ("EUR", "max"),
+}
+
+
+class ContractError(ValueError):
+    """The contract file is missing, unreadable or contradicts itself; the message names file and field."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Line(_Strict):
+    """Facts of the production line from which limits are derived. Units are in the names."""
+
+    strip_width_mm: float = Field(gt=0)
+    strip_speed_m_per_s: float = Field(gt=0)
+    mm_per_pixel: float = Field(gt=0)
+    tile_pixels: int = Field(gt=0)
+    mark_tolerance_mm: float = Field(gt=0)
+    update_link_mbit_per_s: float = Field(gt=0)
+    update_window_s: float = Field(gt=0)
+    hours_per_year: float = Field(gt=0, le=8784)
+    compute_budget_eur_per_year: float = Field(gt=0)
+
+    @property
+    def tile_mm(self) -> float:
+        """Edge of one tile on the strip, in mm."""
+        return self.tile_pixels * self.mm_per_pixel
+
+    @property
+    def tiles_across(self) -> int:
+        """Tiles needed to cover the strip's width: a part of a tile needs a whole one."""
+        return math.ceil(self.strip_width_mm / self.tile_mm - 1e-9)
+
+    @property
+    def rows_per_s(self) -> float:
+        """Rows of tiles that pass the camera each second at full speed."""
+        return self.strip_speed_m_per_s * 1000 / self.tile_mm
+
+    @property
+    def tiles_per_s(self) -> float:
+        """Tiles the line makes each second at full speed."""
+        return self.tiles_across * self.rows_per_s
+
+    @property
+    def latency_ms(self) -> float:
+        """Time in which the strip moves by the tolerance of the marking gun."""
+        return self.mark_tolerance_mm / self.strip_speed_m_per_s
+
+    @property
+    def update_mb(self) -> float:
+        """Megabytes that fit through the update link in the gap between two coils."""
+        return self.update_link_mbit_per_s / 8 * self.update_window_s
+
+    @property
+    def million_tiles_per_year(self) -> float:
+        return self.tiles_per_s * 3600 * self.hours_per_year / 1e6
+
+    @property
+    def eur_per_million_tiles(self) -> float:
+        """The yearly compute budget spread over the year's tiles."""
+        return self.compute_budget_eur_per_year / self.million_tiles_per_year
+
+
+class Requirement(_Strict):
+    """One limit, the plant's own sentence, and why the sentence means this number."""
+
+    limit: float = Field(gt=0)
+    says: str = Field(min_length=10)
+    why: str = Field(min_length=10)
+
+
+class Share(Requirement):
+    """A requirement between 0 and 1."""
+
+    limit: float = Field(gt=0, lt=1)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement beside what was measured. `measured` is None, and `ok` False, where nothing was."""
+
+    name: str
+    limit: float
+    measured: float | None
+    unit: str
+    ok: bool
+
+    @property
+    def sign(self) -> str:
+        return "<=" if REQUIREMENTS[self.name][1] == "max" else ">="
+
+    @property
+    def status(self) -> str:
+        """ "met", "broken" or "not measured"."""
+        return "not measured" if self.measured is None else "met" if self.ok else "broken"
+
+
+class Contract(_Strict):
+    """The contract. `contract.p99_latency_ms.limit` is a number, `.says` and `.why` its reasons."""
+
+    line: Line
+    p99_latency_ms: Requirement
+    tiles_per_s: Requirement
+    defect_recall: Share
+    false_reject_rate: Share
+    model_size_mb: Requirement
+    memory_mb: Requirement
+    cost_per_million_tiles_eur: Requirement
+
+    def limits(self) -> dict[str, float]:
+        """Name -> limit of every requirement, in the file's order."""
+        return {name: getattr(self, name).limit for name in REQUIREMENTS}
+
+    def check(self, measured: Mapping[str, float | None]) -> list[Check]:
+        """Hold `measured` (requirement name -> number, in the contract's unit) against every limit.
+
+        Always returns all seven checks, in order. What is absent or None was not measured, and what was not
+        measured is not met: a contract is kept by evidence. Raises ValueError for an unknown name.
+        """
+        unknown = sorted(set(measured) - set(REQUIREMENTS))
+        if unknown:
+            known = ", ".join(REQUIREMENTS)
+            raise ValueError(f"{', '.join(unknown)}: not in the contract, which has {known}.")
+        checks = []
+        for name, (unit, direction) in REQUIREMENTS.items():
+            limit, value = getattr(self, name).limit, measured.get(name)
+            value = None if value is None or math.isnan(value) else float(value)
+            ok = value is not None and (value <= limit if direction == "max" else value >= limit)
+            checks.append(Check(name, limit, value, unit, ok))
+        return checks
+
+
+def load_contract(path: str | Path | None = None) -> Contract:
+    """Read and validate a contract file (default: deploy/contract.yaml of this project).
+
+    Raises ContractError naming the file, the field and what to do.
+    """
+    path = Path(path) if path is not None else root() / "deploy" / "contract.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ContractError(f"{path}: no such file. Name the contract, or run from the repository.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractError(f"{path}: not readable as YAML: {error}. Mend the file.") from None
+    if not isinstance(data, dict):
+        raise ContractError(f"{path}: expected a mapping with 'line' and the requirements; write those.")
+    try:
+        contract = Contract(**data)
+    except ValidationError as error:
+        raise ContractError("\n".join(_explain(path, e) for e in error.errors())) from None
+    except TypeError:
+        raise ContractError(f"{path}: every key must be a word such as 'line' or 'tiles_per_s'.") from None
+    problems = _contradictions(contract)
+    if problems:
+        raise ContractError("\n".join(f"{path}: {problem}" for problem in problems))
+    return contract
+
+
+def _explain(path: Path, error: Mapping) -> str:
+    field = ".".join(str(part) for part in error["loc"])
+    todo = {
+        "missing": "add it",
+        "extra_forbidden": "no such field: correct the spelling or remove it",
+    }.get(error["type"], f"{error['msg']} (it is {error['input']!r}): correct it")
+    return f"{path}: {field}: {todo}."
+
+
+def _contradictions(contract: Contract) -> list[str]:
+    """Limits that are laxer than the facts of the line allow (2 % of rounding is forgiven)."""
+    line = contract.line
+    derived = {
+        "p99_latency_ms": line.latency_ms,
+        "tiles_per_s": line.tiles_per_s,
+        "model_size_mb": line.update_mb,
+        "cost_per_million_tiles_eur": line.eur_per_million_tiles,
+    }
+    found = []
+    for name, value in derived.items():
+        limit = getattr(contract, name).limit
+        lax = limit > value * 1.02 if REQUIREMENTS[name][1] == "max" else limit < value * 0.98
+        if lax:
+            found.append(
+                f"{name}.limit: {limit:g} is laxer than {value:.4g}, which follows from 'line'. "
+                "Correct the limit, or the facts of the line."
+            )
+    return found

@@ -1,0 +1,370 @@
+"""Time, memory and compute measured so that the numbers can be believed.
+
+Every function here answers one question about a callable, a model, a file or the machine. Times come from
+`time.perf_counter` and are seconds unless a name says `_ms`; sizes are bytes. Nothing here prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import os
+import pickle
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+MIB = 1024 * 1024
+MB = 1_000_000
+
+
+# --- latency -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Latency:
+    """Measured durations of one operation.
+
+    `samples` is a float64 array of shape (n,), in seconds, in the order in which they were taken.
+    """
+
+    samples: np.ndarray
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples, dtype=np.float64)
+        if samples.ndim != 1 or samples.size == 0 or not np.isfinite(samples).all():
+            raise ValueError("Latency needs a one-dimensional array of finite durations, with at least one.")
+        object.__setattr__(self, "samples", samples)
+
+    def p(self, q: float) -> float:
+        """The q-th percentile (0..100), in seconds."""
+        return float(np.percentile(self.samples, q))
+
+    @property
+    def mean_ms(self) -> float:
+        return float(self.samples.mean()) * 1e3
+
+    @property
+    def p50_ms(self) -> float:
+        return self.p(50) * 1e3
+
+    @property
+    def p95_ms(self) -> float:
+        return self.p(95) * 1e3
+
+    @property
+    def p99_ms(self) -> float:
+        return self.p(99) * 1e3
+
+    def interval(
+        self, q: float, confidence: float = 0.95, *, resamples: int = 2000, seed: int = 0
+    ) -> tuple[float, float]:
+        """Percentile-bootstrap interval of the q-th percentile, as (low, high) in seconds.
+
+        Method: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7(1), 1979.
+        A resample never holds a value above the largest sample, so a high percentile of a short run is
+        bounded by the worst case that this run happened to see.
+        """
+        if not 0 < confidence < 1:
+            raise ValueError(f"confidence must lie between 0 and 1, not {confidence}.")
+        rng = np.random.default_rng(seed)
+        n = self.samples.size
+        rows = max(1, 4_000_000 // n)  # bounds the memory of the resampled matrix to about 64 MB
+        estimates = [
+            np.percentile(self.samples[rng.integers(n, size=(min(rows, resamples - start), n))], q, axis=1)
+            for start in range(0, resamples, rows)
+        ]
+        tail = (1 - confidence) / 2 * 100
+        low, high = np.percentile(np.concatenate(estimates), [tail, 100 - tail])
+        return float(low), float(high)
+
+    def interval_ms(self, q: float, confidence: float = 0.95) -> tuple[float, float]:
+        """As `interval`, in milliseconds."""
+        low, high = self.interval(q, confidence)
+        return low * 1e3, high * 1e3
+
+
+def latency(
+    fn: Callable[[], object], *, warmup: int = 10, repeats: int = 200, min_seconds: float = 0.0
+) -> Latency:
+    """Time `fn()` call by call: `warmup` untimed calls, then at least `repeats` and `min_seconds`."""
+    if repeats < 1 or warmup < 0:
+        raise ValueError(f"latency needs repeats >= 1 and warmup >= 0, not {repeats} and {warmup}.")
+    for _ in range(warmup):
+        fn()
+    samples: list[float] = []
+    end = time.perf_counter() + min_seconds
+    while len(samples) < repeats or time.perf_counter() < end:
+        start = time.perf_counter()
+        fn()
+        samples.append(time.perf_counter() - start)
+    return Latency(np.array(samples))
+
+
+def compare(
+    fns: Mapping[str, Callable[[], object]],
+    *,
+    warmup: int = 10,
+    repeats: int = 200,
+    rounds: int = 20,
+    seed: int = 0,
+) -> dict[str, Latency]:
+    """Time several functions side by side: `repeats` calls of each, spread over `rounds` in random order.
+
+    A machine's speed drifts (turbo, neighbours, heat). Interleaving gives every candidate the same share of
+    the good and the bad minutes, so ratios between them hold even where absolute times do not.
+    """
+    if not fns:
+        raise ValueError("compare needs at least one function.")
+    for fn in fns.values():
+        for _ in range(warmup):
+            fn()
+    rng = np.random.default_rng(seed)
+    rounds = max(1, min(rounds, repeats))
+    samples: dict[str, list[np.ndarray]] = {name: [] for name in fns}
+    names = list(fns)
+    for share in np.diff(np.linspace(0, repeats, rounds + 1).astype(int)):
+        for name in rng.permutation(names):
+            # One untimed call first: the previous candidate has just evicted this one's data from the caches.
+            samples[name].append(latency(fns[name], warmup=1, repeats=int(share)).samples)
+    return {name: Latency(np.concatenate(parts)) for name, parts in samples.items()}
+
+
+def throughput(fn: Callable[[], object], *, batch: int = 1, seconds: float = 1.0, warmup: int = 3) -> float:
+    """Items per second when `fn()` handles `batch` items and is called back to back for `seconds`."""
+    if batch < 1 or seconds <= 0:
+        raise ValueError(f"throughput needs batch >= 1 and seconds > 0, not {batch} and {seconds}.")
+    for _ in range(warmup):
+        fn()
+    calls = 0
+    start = time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        fn()
+        calls += 1
+    return calls * batch / elapsed
+
+
+@contextlib.contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Run the body with `n` torch intra-op threads, then put the old number back."""
+    if n < 1:
+        raise ValueError(f"threads needs at least 1, not {n}.")
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+# --- memory and size ---------------------------------------------------------------------------------------
+
+
+def peak_memory(target: Callable[..., object] | str, *args: object, timeout: float = 300.0) -> int:
+    """Peak resident memory, in bytes, of a fresh Python process that imports `target` and calls it.
+
+    `target` is an importable function or a "module:function" string; `args` must pickle. The process starts
+    empty, so the figure holds the interpreter and every library that the call pulls in: what a server that
+    does this and nothing else would need. Linux: VmHWM of /proc/self/status; elsewhere: ru_maxrss.
+
+    Raises ValueError for a target that another process cannot import (a lambda, or a function defined in a
+    notebook) and RuntimeError, with the child's last words, when the call fails there.
+    """
+    job = pickle.dumps({"path": sys.path, "target": _import_name(target), "args": args})
+    child = subprocess.run(
+        # The child imports only this short string's needs: importing cvprod.measure would add torch's memory.
+        [sys.executable, "-c", _CHILD],
+        input=job,
+        capture_output=True,
+        timeout=timeout,
+        check=False,
+    )
+    if child.returncode != 0:
+        last_words = "\n".join(child.stderr.decode(errors="replace").strip().splitlines()[-5:])
+        raise RuntimeError(f"The child process that ran {_import_name(target)} failed:\n{last_words}")
+    return int(child.stderr.decode().rsplit("peak_memory_bytes=", 1)[1].split()[0])
+
+
+_CHILD = """
+import importlib, pickle, resource, sys
+job = pickle.load(sys.stdin.buffer)
+sys.path[:] = job["path"]
+module, name = job["target"].split(":")
+target = importlib.import_module(module)
+for part in name.split("."):
+    target = getattr(target, part)
+target(*job["args"])
+try:
+    # Not ru_maxrss: Linux lets a child inherit its parent's, and a notebook's is large.
+    lines = open("/proc/self/status").read().splitlines()
+    peak = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+except (OSError, StopIteration):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+print(f"peak_memory_bytes={peak}", file=sys.stderr)
+"""
+
+
+def _import_name(target: Callable[..., object] | str) -> str:
+    name = target if isinstance(target, str) else f"{target.__module__}:{target.__qualname__}"
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ValueError(f"{name!r} is not 'module:function'.")
+    if module == "__main__" or "<" in attribute:
+        raise ValueError(
+            f"peak_memory cannot import {name!r} in a fresh process: "
+            "move the function to a module, or name one as 'module:function'."
+        )
+    return name
+
+
+def file_size(path: str | Path) -> int:
+    """Size in bytes of a file, or of all files below a folder (some model formats are folders)."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist, so it has no size.")
+    if path.is_file():
+        return path.stat().st_size
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def parameters(model: torch.nn.Module) -> int:
+    """Number of parameters."""
+    return sum(p.numel() for p in model.parameters())
+
+
+def flops(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
+    """Floating-point operations of one forward pass on a float32 input of `shape`; a multiply-add is two.
+
+    Counted by torch.utils.flop_counter: convolutions and matrix products only, which is nearly all of it.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(shape))
+    return int(counter.get_total_flops())
+
+
+def traffic(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
+    """Bytes that one forward pass moves if each layer reads its input and weights and writes its output once.
+
+    A model of eager execution, where no layer keeps its result in a register for the next one; the caches
+    make the real figure smaller. Divides `flops` in a roofline plot.
+    """
+    moved = 0
+
+    def hook(module: torch.nn.Module, inputs: tuple, output: object) -> None:
+        nonlocal moved
+        tensors = [t for t in (*inputs, output, *module.parameters()) if isinstance(t, torch.Tensor)]
+        moved += sum(t.numel() * t.element_size() for t in tensors)
+
+    leaves = [m for m in model.modules() if not list(m.children())]
+    handles = [leaf.register_forward_hook(hook) for leaf in leaves]
+    try:
+        with torch.no_grad():
+            model(torch.zeros(shape))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return moved
+
+
+# --- the machine -------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def machine() -> dict:
+    """What a reader needs to know about the computer on which a number was taken.
+
+    Keys: cpu, cores (usable by this process), isa (dict of bool: avx2, avx512, vnni, bf16, amx),
+    memory_bytes, os, python, versions (package -> version). isa flags are False where the system does not tell.
+    """
+    cpu, flags = _cpu()
+    isa = {
+        "avx2": "avx2" in flags,
+        "avx512": "avx512f" in flags,
+        # INT8 dot products: VNNI on x86, the dot-product and matrix extensions on Arm.
+        "vnni": bool(flags & {"avx512_vnni", "avx_vnni", "asimddp", "i8mm"}),
+        "bf16": bool(flags & {"avx512_bf16", "amx_bf16", "bf16"}),
+        "amx": "amx_tile" in flags,
+    }
+    affinity = getattr(os, "sched_getaffinity", None)
+    import psutil
+
+    return {
+        "cpu": cpu,
+        "cores": len(affinity(0)) if affinity else (os.cpu_count() or 1),
+        "isa": isa,
+        "memory_bytes": int(psutil.virtual_memory().total),
+        "os": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": _versions(),
+    }
+
+
+def _cpu() -> tuple[str, frozenset[str]]:
+    """CPU name and lower-case feature flags, from whatever this system offers."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        return _parse_cpuinfo(cpuinfo.read_text(errors="replace"))
+    if sys.platform == "darwin":
+        try:
+            told = subprocess.run(["sysctl", "-a"], capture_output=True, text=True, timeout=10, check=False)
+        except (OSError, subprocess.SubprocessError):
+            return "Apple CPU", frozenset()
+        return _parse_sysctl(told.stdout)
+    return platform.processor() or platform.machine() or "unknown CPU", frozenset()
+
+
+def _parse_cpuinfo(text: str) -> tuple[str, frozenset[str]]:
+    pairs: dict[str, str] = {}
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        pairs.setdefault(key.strip().lower(), value.strip())
+    name = pairs.get("model name") or pairs.get("hardware") or platform.machine() or "unknown CPU"
+    return name, frozenset((pairs.get("flags") or pairs.get("features") or "").lower().split())
+
+
+def _parse_sysctl(text: str) -> tuple[str, frozenset[str]]:
+    pairs = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    flags = set(pairs.get("machdep.cpu.features", "").lower().split())
+    flags |= set(pairs.get("machdep.cpu.leaf7_features", "").lower().split())
+    arm = {"hw.optional.arm.FEAT_DotProd": "asimddp", "hw.optional.arm.FEAT_I8MM": "i8mm"}
+    arm["hw.optional.arm.FEAT_BF16"] = "bf16"
+    flags |= {flag for key, flag in arm.items() if pairs.get(key, "0").strip() == "1"}
+    return pairs.get("machdep.cpu.brand_string", "Apple CPU").strip(), frozenset(flags)
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("cvprod", "torch", "torchvision", "numpy", "onnxruntime", "openvino", "torchao", "nncf"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def peak_flops(n: int = 1024, *, seconds: float = 0.3) -> float:
+    """Best measured float32 rate of this machine, in FLOP/s: an n x n x n matrix product, current threads."""
+    a, b, out = torch.rand(n, n), torch.rand(n, n), torch.empty(n, n)
+    best = latency(lambda: torch.mm(a, b, out=out), warmup=2, repeats=3, min_seconds=seconds).samples.min()
+    return 2 * n**3 / best
+
+
+def peak_bandwidth(mib: int = 64, *, seconds: float = 0.3) -> float:
+    """Best measured memory bandwidth, in bytes/s: STREAM's triad a = b + s*c on arrays of `mib` MiB each.
+
+    Counts three arrays a pass, as STREAM does (McCalpin, www.cs.virginia.edu/stream). The arrays must be far
+    larger than the last-level cache.
+    """
+    n = mib * MIB // 4
+    b, c, a = torch.rand(n), torch.rand(n), torch.empty(n)
+    best = latency(lambda: torch.add(b, c, alpha=3.0, out=a), warmup=2, repeats=3, min_seconds=seconds)
+    return 3 * 4 * n / best.samples.min()
