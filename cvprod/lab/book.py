@@ -1,0 +1,82 @@
+"""Build the site: execute what changed, render, and say where it is (``make book``).
+
+Jupyter Book caches a chapter's outputs by the content of its notebook. It does not know that a chapter also depends
+on the package that it imports, so this module drops the cache when the package, its weights or the contract change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+from cvprod.lab.project import ROOT
+
+BUILD = ROOT / "_build"
+SITE = BUILD / "html"
+CACHED = (".jupyter_cache", ".doctrees", "html/.doctrees")
+#: What a chapter's outputs depend on besides its own text.
+INPUTS = ("cvprod", "deploy/contract.yaml", "requirements.txt")
+
+
+def inputs_digest(root: Path = ROOT) -> str:
+    """Return the SHA-256 of every file that chapters import or read, by relative path and content."""
+    digest = hashlib.sha256()
+    for name in INPUTS:
+        top = root / name
+        files = sorted(top.rglob("*")) if top.is_dir() else [top]
+        for path in files:
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(str(path.relative_to(root)).encode())
+                digest.update(path.read_bytes())
+    digest.update(os.environ.get("CVPROD_DATA", "").encode())
+    return digest.hexdigest()
+
+
+def drop_stale_cache(root: Path = ROOT) -> bool:
+    """Remove cached executions made with another version of the package; return whether anything was removed."""
+    build = root / "_build"
+    stamp, digest = build / "inputs.sha256", inputs_digest(root)
+    if stamp.exists() and stamp.read_text() == digest:
+        return False
+    for name in CACHED:
+        shutil.rmtree(build / name, ignore_errors=True)
+    build.mkdir(exist_ok=True)
+    stamp.write_text(digest)
+    return True
+
+
+def build(root: Path = ROOT) -> int:
+    """Execute and render the book; returns the exit status of Jupyter Book (a failing cell is not 0)."""
+    if drop_stale_cache(root):
+        print(
+            "The package changed since the last build (or this is the first): every chapter runs again.",
+            flush=True,
+        )
+    jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
+    command = [str(jupyter_book), "build", str(root), "-W", "--keep-going"]
+    return subprocess.run(command, cwd=root, check=False).returncode
+
+
+def main() -> int:
+    """Run the command line; returns the exit status."""
+    begun = time.perf_counter()
+    status = build()
+    took = time.perf_counter() - begun
+    if status:
+        print(
+            f"\nThe book did not build ({took:.0f} s): the first error above says which page and cell.",
+            file=sys.stderr,
+        )
+        return status
+    print(f"\nThe book is ready after {took:.0f} s: open {SITE / 'index.html'}, or run 'make serve-book'.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
