@@ -82,7 +82,7 @@ def record(chapter: int, rows: Iterable[Row | Mapping]) -> Path:
     """Replace the rows of one chapter, and return the file written.
 
     The new file is written beside the old one, synced, then renamed over it: a crash leaves the old rows.
-    Raises LedgerError, before anything is touched, for a bad row, a row of another chapter or a name used twice.
+    Raises LedgerError, before anything is touched, for a bad row, another chapter's row or a name used twice.
     """
     checked = [row if isinstance(row, Row) else _row({"chapter": chapter, **row}) for row in rows]
     if not checked:

@@ -93,9 +93,7 @@ class Latency:
         return low * 1e3, high * 1e3
 
 
-def latency(
-    fn: Callable[[], object], *, warmup: int = 10, repeats: int = 200, min_seconds: float = 0.0
-) -> Latency:
+def latency(fn: Callable[[], object], *, warmup: int = 10, repeats: int = 200, min_seconds: float = 0.0) -> Latency:
     """Time `fn()` call by call: `warmup` untimed calls, then at least `repeats` and `min_seconds`."""
     if repeats < 1 or warmup < 0:
         raise ValueError(f"latency needs repeats >= 1 and warmup >= 0, not {repeats} and {warmup}.")
@@ -285,7 +283,7 @@ def machine() -> dict:
     """What a reader needs to know about the computer on which a number was taken.
 
     Keys: cpu, cores (usable by this process), isa (dict of bool: avx2, avx512, vnni, bf16, amx),
-    memory_bytes, os, python, versions (package -> version). isa flags are False where the system does not tell.
+    memory_bytes, os, python, versions (package -> version). A flag is False where the system does not tell.
     """
     cpu, flags = _cpu()
     isa = {

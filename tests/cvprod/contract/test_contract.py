@@ -1,0 +1,151 @@
+"""The contract: the shipped file holds together, a wrong one is refused by name, checks judge rightly."""
+
+import math
+
+import pytest
+import yaml
+
+from cvprod.contract import REQUIREMENTS, ContractError, load_contract
+from cvprod.repo import root
+
+SHIPPED = root() / "deploy" / "contract.yaml"
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Write the shipped contract, changed by a function, and return the path."""
+
+    def write(change):
+        data = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
+        change(data)
+        path = tmp_path / "contract.yaml"
+        path.write_text(yaml.safe_dump(data), encoding="utf-8")
+        return path
+
+    return write
+
+
+PERFECT = {
+    "p99_latency_ms": 0.1,
+    "tiles_per_s": 1e6,
+    "defect_recall": 1.0,
+    "false_reject_rate": 0.0,
+    "model_size_mb": 0.1,
+    "memory_mb": 10,
+    "cost_per_million_tiles_eur": 0.001,
+}
+
+
+def test_the_limits_follow_from_the_plants_sentences():
+    contract = load_contract()
+    line = contract.line
+    rows = line.strip_speed_m_per_s / (line.tile_pixels * line.mm_per_pixel / 1000)
+    across = math.ceil(line.strip_width_mm / (line.tile_pixels * line.mm_per_pixel))
+    assert line.tiles_per_s == pytest.approx(rows * across)
+    assert line.tiles_per_s <= contract.tiles_per_s.limit <= line.tiles_per_s + 1
+    assert contract.p99_latency_ms.limit == pytest.approx(
+        line.mark_tolerance_mm / 1000 / line.strip_speed_m_per_s * 1000
+    )
+    tiles_a_year = rows * across * 3600 * line.hours_per_year
+    assert contract.cost_per_million_tiles_eur.limit == pytest.approx(
+        line.compute_budget_eur_per_year / tiles_a_year * 1e6, rel=0.02
+    )
+
+
+def test_a_tile_less_than_a_pixel_over_the_edge_does_not_cost_a_row():
+    line = load_contract().line.model_copy(update={"strip_width_mm": 0.5 * 224 * 3})
+    assert line.tiles_across == 3
+    assert line.model_copy(update={"strip_width_mm": 0.5 * 224 * 3 + 1}).tiles_across == 4
+
+
+def test_perfect_measurements_meet_everything_and_the_limit_itself_is_met():
+    contract = load_contract()
+    assert all(check.ok for check in contract.check(PERFECT))
+    assert all(check.ok for check in contract.check(contract.limits()))
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_each_requirement_can_break_alone(name):
+    contract = load_contract()
+    limit = contract.limits()[name]
+    worse = limit * (1.01 if REQUIREMENTS[name][1] == "max" else 0.99)
+    broken = [check for check in contract.check(PERFECT | {name: worse}) if not check.ok]
+    assert [check.name for check in broken] == [name]
+    assert broken[0].status == "broken" and broken[0].measured == worse and broken[0].limit == limit
+
+
+@pytest.mark.parametrize("nothing", [None, math.nan])
+def test_what_was_not_measured_is_not_met(nothing):
+    checks = load_contract().check(PERFECT | {"memory_mb": nothing})
+    assert [c.name for c in checks] == list(REQUIREMENTS)
+    unmet = [check for check in checks if not check.ok]
+    assert [(c.name, c.status, c.measured) for c in unmet] == [("memory_mb", "not measured", None)]
+    assert all(check.status == "not measured" for check in load_contract().check({}))
+
+
+def test_an_unknown_measurement_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"latency_p99.*p99_latency_ms"):
+        load_contract().check({"latency_p99": 3})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.pop("tiles_per_s"), "tiles_per_s: add it"),
+        (lambda d: d["line"].pop("mm_per_pixel"), "line.mm_per_pixel: add it"),
+        (lambda d: d.update(p50=3), "p50: no such field"),
+        (lambda d: d["memory_mb"].update(limitt=3), "memory_mb.limitt: no such field"),
+        (lambda d: d["memory_mb"].update(limit=-1), "memory_mb.limit: Input should be greater than 0"),
+        (lambda d: d["memory_mb"].update(limit="much"), "memory_mb.limit: Input should be a valid number"),
+        (lambda d: d["memory_mb"].update(limit=True), "memory_mb.limit: Input should be a valid number"),
+        (lambda d: d["memory_mb"].update(limit=math.inf), "memory_mb.limit: .*finite"),
+        (lambda d: d["defect_recall"].update(limit=97), "defect_recall.limit: Input should be less than 1"),
+        (lambda d: d["defect_recall"].update(why=""), "defect_recall.why: .*10 characters"),
+        (lambda d: d.update(line=3), "line: "),
+        (lambda d: d.update({7: 3}), "every key must be a word"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_file_and_field(edited, change, says):
+    path = edited(change)
+    with pytest.raises(ContractError, match=says) as error:
+        load_contract(path)
+    assert str(path) in str(error.value)
+
+
+def test_all_wrong_fields_are_named_at_once(edited):
+    path = edited(lambda d: (d.pop("tiles_per_s"), d["memory_mb"].update(limit=-1)))
+    with pytest.raises(ContractError) as error:
+        load_contract(path)
+    assert "tiles_per_s" in str(error.value) and "memory_mb.limit" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "breaks"),
+    [
+        ("strip_speed_m_per_s", 4.0, ["p99_latency_ms", "tiles_per_s", "cost_per_million_tiles_eur"]),
+        ("mm_per_pixel", 0.4, ["tiles_per_s", "cost_per_million_tiles_eur"]),
+        ("update_window_s", 20, ["model_size_mb"]),
+    ],
+)
+def test_a_changed_line_cannot_leave_its_limits_behind(edited, field, value, breaks):
+    with pytest.raises(ContractError) as error:
+        load_contract(edited(lambda d: d["line"].update({field: value})))
+    for name in REQUIREMENTS:
+        assert (f"{name}.limit" in str(error.value)) == (name in breaks)
+
+
+def test_stricter_limits_than_the_line_needs_are_allowed(edited):
+    assert load_contract(edited(lambda d: d["p99_latency_ms"].update(limit=5))).p99_latency_ms.limit == 5
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "", "\x00"])
+def test_what_is_no_mapping_is_refused(tmp_path, text):
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ContractError, match=r"broken\.yaml"):
+        load_contract(path)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ContractError, match=r"nowhere\.yaml: no such file"):
+        load_contract(tmp_path / "nowhere.yaml")
