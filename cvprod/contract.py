@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cvprod.repo import root
+from cvprod.repo import deploy_file
 
 # name -> (unit, "max" = the measured value may be at most the limit, "min" = at least)
 REQUIREMENTS: dict[str, tuple[str, str]] = {
@@ -160,11 +160,11 @@ class Contract(_Strict):
 
 
 def load_contract(path: str | Path | None = None) -> Contract:
-    """Read and validate a contract file (default: deploy/contract.yaml of this project).
+    """Read and validate a contract file (default: this project's deploy/contract.yaml).
 
     Raises ContractError naming the file, the field and what to do.
     """
-    path = Path(path) if path is not None else root() / "deploy" / "contract.yaml"
+    path = Path(path) if path is not None else deploy_file("contract.yaml")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
