@@ -1,0 +1,119 @@
+"""Edge or cloud: latency, bandwidth and cost of putting the same measured model in either place."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from cvprod.costs.prices import Prices
+
+HOURS_PER_YEAR = 8760
+KM_PER_MS_IN_FIBRE = 200.0  # light in glass covers about two thirds of 300 km in a millisecond
+
+
+def eur_per_million(eur_per_hour: float, tiles_per_s: float) -> float:
+    """Cost in EUR of a million tiles when something that costs `eur_per_hour` handles `tiles_per_s`."""
+    if tiles_per_s <= 0 or eur_per_hour < 0:
+        raise ValueError(f"needs tiles_per_s > 0 and eur_per_hour >= 0, not {tiles_per_s} and {eur_per_hour}.")
+    return eur_per_hour / (tiles_per_s * 3600) * 1e6
+
+
+@dataclass(frozen=True)
+class Network:
+    """The way from the camera to the model: round-trip time and upload rate."""
+
+    rtt_ms: float
+    uplink_mbit_per_s: float
+
+    def __post_init__(self) -> None:
+        if self.rtt_ms < 0 or self.uplink_mbit_per_s <= 0:
+            raise ValueError("a network has rtt_ms >= 0 and uplink_mbit_per_s > 0.")
+
+    def added_ms(self, tile_bytes: float) -> float:
+        """What the way adds to one tile: its bytes pushed through the uplink, and one round trip."""
+        return tile_bytes * 8 / (self.uplink_mbit_per_s * 1e3) + self.rtt_ms
+
+    def carries(self, tiles_per_s: float, tile_bytes: float) -> bool:
+        """Whether the uplink holds the stream at all."""
+        return needed_mbit_per_s(tiles_per_s, tile_bytes) <= self.uplink_mbit_per_s
+
+
+def needed_mbit_per_s(tiles_per_s: float, tile_bytes: float) -> float:
+    """Upload rate of a stream of tiles, in Mbit/s (without protocol overhead)."""
+    return tiles_per_s * tile_bytes * 8 / 1e6
+
+
+def fibre_rtt_ms(km: float) -> float:
+    """The round trip that physics allows over `km` of fibre; real routes and routers add to it."""
+    return 2 * km / KM_PER_MS_IN_FIBRE
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One place to run the model for one line. EUR, ms, tiles/s; `machines` is a whole number."""
+
+    name: str
+    machines: int
+    p99_ms: float
+    tiles_per_s: float
+    eur_per_year: float
+    eur_per_million: float
+    uplink_mbit_per_s: float
+
+
+def _machines(needed_tiles_per_s: float, tiles_per_s: float) -> int:
+    if needed_tiles_per_s <= 0 or tiles_per_s <= 0:
+        raise ValueError("tile rates must be positive.")
+    return math.ceil(needed_tiles_per_s / tiles_per_s - 1e-9)
+
+
+def _tiles_per_year(needed_tiles_per_s: float, hours: float) -> float:
+    if not 0 < hours <= HOURS_PER_YEAR:
+        raise ValueError(f"hours per year lie between 0 and {HOURS_PER_YEAR}, not {hours}.")
+    return needed_tiles_per_s * 3600 * hours
+
+
+def edge(
+    prices: Prices, *, p99_ms: float, tiles_per_s: float, needed_tiles_per_s: float, hours_per_year: float
+) -> Placement:
+    """Boxes at the line: bought, written off, powered while the line runs.
+
+    `p99_ms` and `tiles_per_s` are measured for one box; `needed_tiles_per_s` is what the line makes.
+    """
+    n = _machines(needed_tiles_per_s, tiles_per_s)
+    tiles = _tiles_per_year(needed_tiles_per_s, hours_per_year)
+    energy_kwh = prices.amount("edge_box_power", "W") / 1000 * hours_per_year
+    a_box = (
+        prices.amount("edge_box", "EUR") / prices.amount("edge_box_life", "years")
+        + energy_kwh * prices.amount("electricity", "EUR/kWh")
+        + prices.amount("edge_box_upkeep", "EUR/year")
+    )
+    return Placement("edge", n, p99_ms, n * tiles_per_s, n * a_box, n * a_box / tiles * 1e6, 0.0)
+
+
+def cloud(
+    prices: Prices,
+    network: Network,
+    *,
+    p99_ms: float,
+    tiles_per_s: float,
+    needed_tiles_per_s: float,
+    tile_bytes: float,
+    hours_per_year: float,
+) -> Placement:
+    """Machines of two virtual CPUs rented by the hour while the line runs; uploading into the cloud is free there.
+
+    The network's delay is added to the measured `p99_ms`; its jitter is not, so the result is a lower bound.
+    """
+    n = _machines(needed_tiles_per_s, tiles_per_s)
+    tiles = _tiles_per_year(needed_tiles_per_s, hours_per_year)
+    a_year = n * prices.amount("cloud_vm_2vcpu", "EUR/h") * hours_per_year
+    return Placement(
+        "cloud",
+        n,
+        p99_ms + network.added_ms(tile_bytes),
+        n * tiles_per_s,
+        a_year,
+        a_year / tiles * 1e6,
+        needed_mbit_per_s(needed_tiles_per_s, tile_bytes),
+    )
