@@ -94,14 +94,14 @@ def show(fig: Figure, alt: str) -> None:
     Raises:
         AltTextError: `alt` is not a sentence (at least five words and a full stop).
     """
-    _check_alt(alt)
+    check_alt(alt)
     display(HTML(figure_html(fig, alt)))
     plt.close(fig)
 
 
 def figure_html(fig: Figure, alt: str) -> str:
     """Return the HTML that `show` displays: one inline SVG, ids unique on the page, ink in currentColor."""
-    _check_alt(alt)
+    check_alt(alt)
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.image_inline": True}):
         fig.savefig(
@@ -134,7 +134,7 @@ def framed_svg(body: str, width: float, height: float, naming: str, *, scale: fl
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" {naming} '
         f'viewBox="0 0 {width:g} {height:g}" width="{natural}" '
         f'style="display:block;stroke-linejoin:round;stroke-linecap:butt;width:{natural}px;max-width:100%;min-width:{least}px;height:auto;'
-        f'font-family:system-ui,\'DejaVu Sans\',sans-serif">{body}</svg></div>'
+        f"font-family:system-ui,'DejaVu Sans',sans-serif\">{body}</svg></div>"
     )
 
 
@@ -248,7 +248,8 @@ def _number(value: object, pattern: str | None) -> str:
     return str(value)
 
 
-def _check_alt(alt: str) -> None:
+def check_alt(alt: str) -> None:
+    """Raise AltTextError unless `alt` is a sentence that can stand in for a figure."""
     if not isinstance(alt, str) or len(alt.split()) < 5 or not alt.rstrip().endswith((".", "!", "?")):
         raise AltTextError(
             f"alt={alt!r} does not describe the figure: write a sentence (five words or more, with its full stop) "
@@ -280,4 +281,3 @@ def _unique_ids(body: str, salt: str) -> str:
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
     body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
     return re.sub(r'(href="#|url\(#)([^")]+)', rf"\g<1>{prefix}-\g<2>", body)
-
