@@ -136,6 +136,17 @@ class Contract(_Strict):
     memory_mb: Requirement
     cost_per_million_tiles_eur: Requirement
 
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows: each requirement with the plant's sentence and the reason for the number."""
+        entries = []
+        for name, (unit, direction) in REQUIREMENTS.items():
+            requirement = getattr(self, name)
+            sign = "at most" if direction == "max" else "at least"
+            entries.append(
+                f"- **`{name}`: {sign} {requirement.limit:g} {unit}**<br>“{requirement.says}”<br>{requirement.why}"
+            )
+        return "\n".join(entries)
+
     def limits(self) -> dict[str, float]:
         """Name -> limit of every requirement, in the file's order."""
         return {name: getattr(self, name).limit for name in REQUIREMENTS}

@@ -22,7 +22,7 @@ from cvprod import measure
 from cvprod.repo import root
 
 FORMAT = 1
-KINDS = ("baseline", "optimisation", "runtime", "device", "server", "rollout", "cost", "security", "other")
+KINDS = ("baseline", "network", "optimisation", "runtime", "device", "server", "rollout", "cost", "security", "other")
 
 
 class LedgerError(ValueError):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import importlib.metadata
+import json
 import os
 import pickle
 import platform
@@ -164,6 +164,61 @@ def threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def cold_start(stages: Mapping[str, str], *, timeout: float = 300.0) -> dict[str, float]:
+    """Seconds that each stage takes in one fresh Python process, in order.
+
+    `stages` maps a name to Python source; all share one namespace, as the lines of a script would. The result
+    begins with "start Python", the time from creating the process to its first line. The operating system's
+    file cache stays warm: after a reboot it takes longer still.
+
+    Raises RuntimeError with the child's last words when a stage fails.
+    """
+    born = time.time()
+    job = json.dumps({"path": sys.path, "stages": dict(stages)}).encode()
+    child = _fresh_python(_COLD_START, job, timeout)
+    times = json.loads(child.rsplit("cold_start=", 1)[1].splitlines()[0])
+    return {"start Python": max(0.0, times.pop("") - born)} | times
+
+
+_COLD_START = """
+import time
+times = {"": time.time()}
+import json, sys
+job = json.load(sys.stdin.buffer)
+sys.path[:] = job["path"]
+namespace = {}
+for name, source in job["stages"].items():
+    start = time.perf_counter()
+    exec(source, namespace)
+    times[name] = time.perf_counter() - start
+print("cold_start=" + json.dumps(times), file=sys.stderr)
+"""
+
+
+def _fresh_python(source: str, job: bytes, timeout: float) -> str:
+    """Run `source` in a new interpreter with `job` on its standard input; return what it wrote to stderr."""
+    child = subprocess.run([sys.executable, "-c", source], input=job, capture_output=True, timeout=timeout, check=False)
+    stderr = child.stderr.decode(errors="replace")
+    if child.returncode != 0:
+        last_words = "\n".join(stderr.strip().splitlines()[-5:])
+        raise RuntimeError(f"The child process failed:\n{last_words}")
+    return stderr
+
+
+def pareto(costs: np.ndarray) -> np.ndarray:
+    """Which of n alternatives no other one beats, as a bool array of shape (n,).
+
+    `costs` has shape (n, k): k criteria, all to be made small. One alternative beats another if it is at most as
+    large in every criterion and smaller in at least one; equal ones do not beat each other.
+    """
+    costs = np.asarray(costs, dtype=np.float64)
+    if costs.ndim != 2 or np.isnan(costs).any():
+        raise ValueError("pareto needs an array of shape (n, k) without nan.")
+    no_worse = (costs[:, None] <= costs[None]).all(axis=2)
+    better = (costs[:, None] < costs[None]).any(axis=2)
+    return ~(no_worse & better).any(axis=0)
+
+
 # --- memory and size ---------------------------------------------------------------------------------------
 
 
@@ -178,21 +233,11 @@ def peak_memory(target: Callable[..., object] | str, *args: object, timeout: flo
     notebook) and RuntimeError, with the child's last words, when the call fails there.
     """
     job = pickle.dumps({"path": sys.path, "target": _import_name(target), "args": args})
-    child = subprocess.run(
-        # The child imports only this short string's needs: importing cvprod.measure would add torch's memory.
-        [sys.executable, "-c", _CHILD],
-        input=job,
-        capture_output=True,
-        timeout=timeout,
-        check=False,
-    )
-    if child.returncode != 0:
-        last_words = "\n".join(child.stderr.decode(errors="replace").strip().splitlines()[-5:])
-        raise RuntimeError(f"The child process that ran {_import_name(target)} failed:\n{last_words}")
-    return int(child.stderr.decode().rsplit("peak_memory_bytes=", 1)[1].split()[0])
+    # The child runs a string and does not import this module, which would add torch to the bill.
+    return int(_fresh_python(_PEAK_MEMORY, job, timeout).rsplit("peak_memory_bytes=", 1)[1].split()[0])
 
 
-_CHILD = """
+_PEAK_MEMORY = """
 import importlib, pickle, resource, sys
 job = pickle.load(sys.stdin.buffer)
 sys.path[:] = job["path"]

@@ -225,3 +225,33 @@ def test_sysctl_of_a_mac():
     text = "machdep.cpu.brand_string: Apple M3\nhw.optional.arm.FEAT_DotProd: 1\nhw.optional.arm.FEAT_BF16: 0\n"
     assert measure._parse_sysctl(text) == ("Apple M3", frozenset({"asimddp"}))
     assert measure._parse_sysctl("") == ("Apple CPU", frozenset())
+
+
+# --- cold start and Pareto front ---
+
+
+def test_cold_start_times_each_stage_in_one_fresh_process():
+    times = measure.cold_start(
+        {"sleep": "import time; time.sleep(0.1)", "define": "x = 7", "use": "assert x == 7; time.sleep(0.02)"}
+    )
+    assert list(times) == ["start Python", "sleep", "define", "use"]
+    assert times["start Python"] > 0 and times["sleep"] >= 0.1 and 0.02 <= times["use"] < 0.1 > times["define"]
+
+
+def test_cold_start_passes_on_a_failure():
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        measure.cold_start({"fail": "1 / 0"})
+
+
+def test_pareto_by_brute_force():
+    rng = np.random.default_rng(0)
+    costs = rng.integers(0, 6, size=(60, 3))
+    for i, chosen in enumerate(measure.pareto(costs)):
+        beaten = any(all(o <= c) and any(o < c) for o, c in ((other, costs[i]) for other in costs))
+        assert chosen == (not beaten)
+
+
+def test_pareto_keeps_equals_and_refuses_nan():
+    assert measure.pareto([[1, 2], [1, 2], [2, 1], [2, 2]]).tolist() == [True, True, True, False]
+    with pytest.raises(ValueError, match="without nan"):
+        measure.pareto([[1, np.nan]])
