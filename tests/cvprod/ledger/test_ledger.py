@@ -72,7 +72,7 @@ def test_a_bad_batch_leaves_the_old_rows(rows, says):
         ({"chapter": 0}, "1..12"),
         ({"chapter": 13}, "1..12"),
         ({"name": " "}, "needs a name"),
-        ({"kind": "fast"}, "baseline, optimisation"),
+        ({"kind": "fast"}, "baseline, network"),
         ({"p50_ms": -1.0}, "p50_ms"),
         ({"p50_ms": math.nan}, "p50_ms"),
         ({"accuracy": 97.5}, "share"),

@@ -195,9 +195,11 @@ def test_traffic_leaves_no_hooks_behind():
 def test_peaks_are_upper_bounds_that_real_work_does_not_beat():
     """A measured peak below what an ordinary operation reaches would be no peak."""
     with measure.threads(1):
-        peak = measure.peak_flops(512, seconds=0.2)
+        peak, ordinary = 0.0, 0.0
         a, b = torch.rand(256, 256), torch.rand(256, 256)
-        ordinary = 2 * 256**3 / measure.latency(lambda: a @ b, repeats=50).p(50)
+        for _ in range(4):  # side by side, for a busy machine's speed changes from one moment to the next
+            peak = max(peak, measure.peak_flops(512, seconds=0.1))
+            ordinary = max(ordinary, 2 * 256**3 / measure.latency(lambda: a @ b, repeats=20).p(50))
         assert peak > 1e9 and ordinary < peak * 1.3
         bandwidth = measure.peak_bandwidth(32, seconds=0.2)
     assert 1e9 < bandwidth < 2e12
