@@ -1,0 +1,173 @@
+"""What a classifier is worth to the plant: accuracy, and the two errors that cost money.
+
+A *missed defect* is a defect tile called clean; a *false reject* is a clean tile called a defect. A defect called by
+another defect's name is an error of accuracy only: the strip is stopped all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from math import sqrt
+from statistics import NormalDist
+
+import numpy as np
+import torch
+from torch import nn
+
+from cvprod.surface import CLASSES, TileSet
+
+Predict = Callable[[np.ndarray], np.ndarray]
+CLEAN = CLASSES.index("clean")
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson score interval of a proportion; (nan, nan) without trials.
+
+    Unlike the textbook p +- 1.96 s it stays inside [0, 1] and is honest at 0 % and 100 %, where a good classifier
+    lives. Source: E. B. Wilson (1927), "Probable inference, the law of succession, and statistical inference".
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"successes must lie in 0..trials, got {successes} of {trials}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    if trials == 0:
+        return float("nan"), float("nan")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    p = successes / trials
+    centre = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Logits and true labels of one test, and every metric computed from them.
+
+    logits: float32 (N, 7); labels: int64 (N,). A metric without any tile to count (no clean tile, say) is nan.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def n(self) -> int:
+        """Number of tiles."""
+        return len(self.labels)
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """int64 (7, 7): row = true class, column = predicted class."""
+        table = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
+        np.add.at(table, (self.labels, self.logits.argmax(1)), 1)
+        return table
+
+    def counts(self, metric: str) -> tuple[int, int]:
+        """(numerator, denominator) of `accuracy`, `defect_recall`, `false_reject_rate` or of a class's recall."""
+        table = self.confusion
+        clean_row = table[CLEAN]
+        if metric == "accuracy":
+            return int(np.trace(table)), int(table.sum())
+        if metric == "defect_recall":
+            defects = int(table.sum() - clean_row.sum())
+            return defects - int(table[:, CLEAN].sum() - clean_row[CLEAN]), defects
+        if metric == "false_reject_rate":
+            return int(clean_row.sum() - clean_row[CLEAN]), int(clean_row.sum())
+        if metric in CLASSES:
+            k = CLASSES.index(metric)
+            return int(table[k, k]), int(table[k].sum())
+        names = ("accuracy", "defect_recall", "false_reject_rate", *CLASSES)
+        raise ValueError(f"unknown metric {metric!r}; known: {', '.join(names)}")
+
+    def rate(self, metric: str) -> float:
+        """The metric as a fraction, nan where nothing counts."""
+        hits, total = self.counts(metric)
+        return hits / total if total else float("nan")
+
+    def interval(self, metric: str, confidence: float = 0.95) -> tuple[float, float]:
+        """Wilson interval of the metric."""
+        return wilson(*self.counts(metric), confidence)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of tiles given their own class."""
+        return self.rate("accuracy")
+
+    @property
+    def defect_recall(self) -> float:
+        """Share of defect tiles called any defect, i.e. not called clean."""
+        return self.rate("defect_recall")
+
+    @property
+    def false_reject_rate(self) -> float:
+        """Share of clean tiles called a defect."""
+        return self.rate("false_reject_rate")
+
+    @property
+    def per_class(self) -> dict[str, float]:
+        """Recall of each class that occurs."""
+        return {name: self.rate(name) for name in CLASSES if self.counts(name)[1]}
+
+    @property
+    def hardest(self) -> str:
+        """The class with the lowest recall."""
+        return min(self.per_class, key=self.per_class.__getitem__)
+
+    def summary(self) -> dict:
+        """Plain numbers for a model card or a JSON file."""
+        low, high = self.interval("accuracy")
+        return {
+            "n_tiles": self.n,
+            "accuracy": round(self.accuracy, 5),
+            "accuracy_interval_95": [round(low, 5), round(high, 5)],
+            "defect_recall": round(self.defect_recall, 5),
+            "false_reject_rate": round(self.false_reject_rate, 5),
+            "per_class": {name: round(value, 5) for name, value in self.per_class.items()},
+        }
+
+
+def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 256) -> Evaluation:
+    """Run `predict` (uint8 (n, 1, S, S) -> logits (n, 7)) over the set in batches, and score it.
+
+    Raises ValueError for an empty set, and when `predict` returns another shape or a value that is not finite: a
+    broken export must not pass for a bad model.
+    """
+    if not len(tileset.labels):
+        raise ValueError("cannot evaluate on an empty tile set")
+    parts = []
+    for start in range(0, len(tileset.labels), batch):
+        images = tileset.images[start : start + batch]
+        logits = np.asarray(predict(images), dtype=np.float32)
+        if logits.shape != (len(images), len(CLASSES)):
+            raise ValueError(
+                f"predict returned shape {logits.shape} for {len(images)} tiles; "
+                f"expected ({len(images)}, {len(CLASSES)})"
+            )
+        if not np.isfinite(logits).all():
+            raise ValueError(f"predict returned a value that is not finite in tiles {start}..{start + len(images) - 1}")
+        parts.append(logits)
+    return Evaluation(np.concatenate(parts), np.asarray(tileset.labels, dtype=np.int64))
+
+
+def predictor(model: nn.Module, threads: int | None = None, batch: int = 64) -> Predict:
+    """The module as a `predict` function: uint8 ndarray (N, 1, 96, 96) -> float32 ndarray (N, 7).
+
+    Puts the module in eval mode. threads: torch threads during the call (restored after); None leaves them. batch:
+    tiles in one forward pass, which bounds the memory whatever N is.
+    """
+    model.eval()
+
+    @torch.inference_mode()
+    def predict(images: np.ndarray) -> np.ndarray:
+        before = torch.get_num_threads()
+        if threads:
+            torch.set_num_threads(threads)
+        try:
+            tensors = torch.from_numpy(np.ascontiguousarray(images)).split(batch)
+            return torch.cat([model(part).float() for part in tensors]).numpy()
+        finally:
+            if threads:
+                torch.set_num_threads(before)
+
+    return predict

@@ -1,0 +1,158 @@
+"""The networks of the case study: one grey 96x96 tile in, seven logits out.
+
+Every network is a `Classifier`: normalisation first, then a body of the torchvision family with a one-channel stem and
+seven outputs. Normalisation is a module of the network, not of the caller, so that an exported file takes the same raw
+pixels (0..255) as the PyTorch module and no runtime can forget or repeat it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torchvision import models as zoo
+from torchvision.models.resnet import BasicBlock, ResNet
+
+from cvprod.surface import CLASSES, INPUT_SIZE
+
+BASELINE = "resnet18"
+INPUT_SHAPE = (1, INPUT_SIZE, INPUT_SIZE)
+
+# Mid-grey and half the usable contrast. Powers of two, so that float16 and bfloat16 hold them (and every pixel value)
+# exactly: rounding the weights never changes what the network sees.
+PIXEL_MEAN, PIXEL_SCALE = 128.0, 64.0
+
+
+class UnknownNetworkError(ValueError):
+    """A network was asked for by a name that nobody registered."""
+
+
+class Normalise(nn.Module):
+    """Raw pixels to roughly [-2, 2]: `(x - 128) / 64`.
+
+    Input: any dtype, values 0..255. Output: the module's own dtype (float32; float16 after `.half()`), same shape.
+    The constants are buffers, so they travel in the weights file: weights can never meet other constants than the ones
+    they were trained with.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(PIXEL_MEAN))
+        self.register_buffer("scale", torch.tensor(PIXEL_SCALE))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.to(self.mean.dtype) - self.mean) / self.scale
+
+
+class Classifier(nn.Module):
+    """`Normalise`, then `body`: (N, 1, 96, 96) uint8 or float pixels 0..255 -> (N, 7) float32 logits."""
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.normalise = Normalise()
+        self.body = body
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(self.normalise(x))
+
+
+def grey_stem(body: nn.Module) -> nn.Module:
+    """Replace the first convolution (three input channels) by the same one with a single input channel; in place."""
+    for name, module in body.named_modules():
+        if isinstance(module, nn.Conv2d):
+            stem = nn.Conv2d(
+                1,
+                module.out_channels,
+                module.kernel_size,
+                stride=module.stride,
+                padding=module.padding,
+                bias=module.bias is not None,
+            )
+            nn.init.kaiming_normal_(stem.weight, mode="fan_out", nonlinearity="relu")
+            parent, _, leaf = name.rpartition(".")
+            setattr(body.get_submodule(parent), leaf, stem)
+            return body
+    raise ValueError(f"{type(body).__name__} has no convolution, so it has no stem to replace")
+
+
+def quick_batchnorm(body: nn.Module, momentum: float = 0.1) -> nn.Module:
+    """Give every BatchNorm PyTorch's usual momentum; in place.
+
+    MobileNet and MNASNet come with 0.01 and 0.0003, tuned for hundreds of thousands of ImageNet steps. In a training of
+    a few thousand steps their running statistics would still remember the initial values, and evaluation would fail.
+    """
+    for module in body.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = momentum
+    return body
+
+
+class _NarrowResNet(ResNet):
+    """ResNet with `width` channels in the first stage in place of 64 (doubling from stage to stage, as always)."""
+
+    def __init__(self, blocks: list[int], width: int, num_classes: int) -> None:
+        super().__init__(BasicBlock, blocks, num_classes=num_classes)
+        self.inplanes = width
+        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.layer1 = self._make_layer(BasicBlock, width, blocks[0])
+        self.layer2 = self._make_layer(BasicBlock, 2 * width, blocks[1], stride=2)
+        self.layer3 = self._make_layer(BasicBlock, 4 * width, blocks[2], stride=2)
+        self.layer4 = self._make_layer(BasicBlock, 8 * width, blocks[3], stride=2)
+        self.fc = nn.Linear(8 * width, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+Builder = Callable[[], nn.Module]
+NETWORKS: dict[str, Builder] = {}
+
+
+def register(name: str, builder: Builder) -> None:
+    """Make `builder` (no arguments -> untrained `Classifier`) known under `name`, which also names its weights file.
+
+    `cvprod.optimize` adds its students this way. Registering the same builder again is harmless; another builder under
+    a taken name is a ValueError, for it would load one network's weights into another.
+    """
+    if not name.isidentifier():
+        raise ValueError(f"network name {name!r} must be a Python identifier: it names files and commands")
+    if NETWORKS.get(name, builder) is not builder:
+        raise ValueError(f"network name {name!r} is already taken by {NETWORKS[name]}")
+    NETWORKS[name] = builder
+
+
+def build(name: str) -> nn.Module:
+    """An untrained network, in training mode, float32. Raises UnknownNetworkError, which lists the known names."""
+    if name not in NETWORKS:
+        raise UnknownNetworkError(
+            f"unknown network {name!r}; known: {', '.join(sorted(NETWORKS))}. "
+            "A network of cvprod.optimize is known once cvprod.optimize has been imported."
+        )
+    return NETWORKS[name]()
+
+
+def _from_zoo(constructor: Callable[..., nn.Module]) -> Builder:
+    def builder() -> nn.Module:
+        return Classifier(quick_batchnorm(grey_stem(constructor(num_classes=len(CLASSES)))))
+
+    return builder
+
+
+def resnet10_half(num_classes: int = len(CLASSES)) -> nn.Module:
+    """One basic block a stage, half the channels: a ResNet of 1.2 million parameters."""
+    return _NarrowResNet([1, 1, 1, 1], width=32, num_classes=num_classes)
+
+
+# The Pareto set: a plain ResNet as the baseline, its small brother, and five families built for phones.
+for _name, _constructor in {
+    "resnet18": zoo.resnet18,
+    "resnet10_half": resnet10_half,
+    "squeezenet1_1": zoo.squeezenet1_1,
+    "shufflenet_v2_x1_0": zoo.shufflenet_v2_x1_0,
+    "shufflenet_v2_x0_5": zoo.shufflenet_v2_x0_5,
+    "mobilenet_v3_small": zoo.mobilenet_v3_small,
+    "mnasnet0_5": zoo.mnasnet0_5,
+}.items():
+    register(_name, _from_zoo(_constructor))

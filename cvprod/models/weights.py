@@ -1,0 +1,214 @@
+"""Shipped weights: one safetensors file and one model card a network, held together by a checksum.
+
+float16 on disk, float32 in memory: half the size of the repository for a rounding that the card's metrics already
+contain (they are measured on the rounded weights). safetensors rather than pickle, because opening a model file must
+never run code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_safetensors
+from safetensors.torch import save as format_safetensors
+from torch import Tensor, nn
+
+from cvprod.surface import CLASSES
+
+from .networks import INPUT_SHAPE, build
+
+WEIGHTS = Path(__file__).parent / "weights"
+SIZE_LIMIT = 40 * 10**6  # bytes of all shipped weights together: a clone must stay small
+
+# What the caller of save_weights has to know and write down; the rest of the card is filled in here.
+CARD_FIELDS = ("description", "intended_use", "limits", "data", "training", "metrics")
+
+
+class WeightsError(ValueError):
+    """A weights file or its card is missing, damaged or of another network; the message says how to rebuild it."""
+
+
+def weights_path(name: str, folder: Path = WEIGHTS) -> Path:
+    """Where the network's weights file lies (whether it exists or not)."""
+    return Path(folder) / f"{name}.safetensors"
+
+
+def card_path(name: str, folder: Path = WEIGHTS) -> Path:
+    """Where the network's model card lies (whether it exists or not)."""
+    return Path(folder) / f"{name}.json"
+
+
+def shipped(folder: Path = WEIGHTS) -> list[str]:
+    """Names of the networks with a weights file or a card in the folder, sorted."""
+    found = [path.stem for pattern in ("*.safetensors", "*.json") for path in Path(folder).glob(pattern)]
+    return sorted(set(found))
+
+
+def rebuild_command(name: str, folder: Path = WEIGHTS) -> str:
+    """The command that trains the network again: the card's own where it can be read, else the general one."""
+    try:
+        return json.loads(card_path(name, folder).read_text("utf-8"))["training"]["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"python -m cvprod.models train {name}"
+
+
+def half_state(model: nn.Module) -> dict[str, Tensor]:
+    """The state as it is shipped: floating-point tensors as float16, on the CPU, contiguous.
+
+    Raises ValueError for a value that float16 cannot hold (beyond 65504, or not a number).
+    """
+    state = {}
+    for key, tensor in model.state_dict().items():
+        value = tensor.detach().cpu()
+        if value.is_floating_point():
+            value = value.half()
+            if not torch.isfinite(value).all():
+                raise ValueError(f"tensor {key!r} holds a value that float16 cannot: did the training diverge?")
+        # contiguous() alone would keep a channels_last layout of a copy; safetensors wants plain row-major storage
+        state[key] = value.clone(memory_format=torch.contiguous_format)
+    return state
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that shapes the weights."""
+    packages = ("torch", "torchvision", "numpy", "opencv-python-headless", "safetensors")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+
+
+def save_weights(name: str, model: nn.Module, card: dict, *, folder: Path = WEIGHTS) -> Path:
+    """Write the model's weights and its card; returns the path of the weights.
+
+    card: must hold `description`, `intended_use`, `limits`, `data`, `training` (with `command`, the rebuild command)
+    and `metrics`; name, parameters, input, classes, versions, date and the file's size and checksum are filled in. Both
+    files appear whole or not at all: they are written beside their place and then renamed.
+    Raises ValueError for an incomplete card, and for weights that do not fit the network registered as `name`.
+    """
+    missing = [field for field in CARD_FIELDS if field not in card]
+    if missing or "command" not in card.get("training", {}):
+        raise ValueError(f"card of {name!r} lacks {', '.join(missing) or 'training.command'}: a card must say how")
+    state = half_state(model)
+    build(name).load_state_dict(state)  # raises before anything is written
+    blob = format_safetensors(state, metadata={"format": "pt", "network": name})
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    full = {
+        "name": name,
+        **card,
+        "input": {"shape": ["N", *INPUT_SHAPE], "dtype": "uint8 or float32", "values": "0..255"},
+        "output": {"shape": ["N", len(CLASSES)], "dtype": "float32", "values": "logits"},
+        "classes": list(CLASSES),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "weights": {
+            "file": weights_path(name).name,
+            "dtype": "float16",
+            "bytes": len(blob),
+            "sha256": hashlib.sha256(blob).hexdigest(),
+        },
+        "versions": versions(),
+        "created": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+    text = json.dumps(full, indent=2, ensure_ascii=False) + "\n"  # may fail: so before the first rename
+    _replace(weights_path(name, folder), blob)
+    _replace(card_path(name, folder), text.encode())
+    return weights_path(name, folder)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Atomic write: an interruption leaves the old file or the new one, never half of one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(temporary).chmod(0o644)  # mkstemp makes private files
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _failure(name: str, folder: Path) -> Callable[[Path, str], WeightsError]:
+    def fail(path: Path, what: str) -> WeightsError:
+        return WeightsError(f"{path}: {what}. Rebuild it with `{rebuild_command(name, folder)}`.")
+
+    return fail
+
+
+def card(name: str, *, folder: Path = WEIGHTS) -> dict:
+    """The network's model card. Raises WeightsError when it is missing, is not JSON or lacks a field."""
+    path, fail = card_path(name, folder), _failure(name, folder)
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        raise fail(path, "the model card is missing") from error
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+        raise fail(path, f"the model card is not JSON ({error})") from error
+    needed = ("name", *CARD_FIELDS, "parameters", "weights", "versions")
+    missing = [field for field in needed if not isinstance(content, dict) or field not in content]
+    if missing:
+        raise fail(path, f"the model card lacks {', '.join(missing)}")
+    if content["name"] != name:
+        raise fail(path, f"this is the model card of {content['name']!r}, not of {name!r}")
+    return content
+
+
+def load_weights(name: str, model: nn.Module | None = None, *, folder: Path = WEIGHTS) -> nn.Module:
+    """The shipped network, checksum verified: float32, in eval mode, plain memory layout.
+
+    model: a module to load into, by default `build(name)`. Raises WeightsError, saying which file, what is wrong with
+    it (missing, truncated, another checksum, not safetensors, other tensors) and the command that rebuilds it.
+    """
+    model = build(name) if model is None else model
+    path, fail = weights_path(name, folder), _failure(name, folder)
+    if not path.is_file():
+        raise fail(path, "the weights file is missing")
+    expected = card(name, folder=folder)["weights"]
+    blob = path.read_bytes()
+    if len(blob) < expected["bytes"]:
+        raise fail(path, f"the weights file is truncated: {len(blob)} of {expected['bytes']} bytes")
+    try:
+        state = parse_safetensors(blob)
+    except (SafetensorError, ValueError) as error:
+        raise fail(path, f"this is not a safetensors file ({error})") from error
+    digest = hashlib.sha256(blob).hexdigest()
+    if digest != expected["sha256"]:
+        raise fail(
+            path,
+            f"the checksum is wrong: sha256 {digest[:12]}... where the model card {card_path(name, folder).name} "
+            f"has {expected['sha256'][:12]}...; the file was changed or belongs to another training",
+        )
+    wanted = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    got = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    if wanted != got:
+        raise fail(path, f"these are not the weights of {name!r}: {_difference(wanted, got)}")
+    model.load_state_dict(state)  # copies float16 into the module's own float32 parameters
+    return model.float().eval()
+
+
+def _difference(wanted: dict[str, tuple], got: dict[str, tuple]) -> str:
+    """The first difference between two sets of tensor shapes, in words."""
+    for key, shape in wanted.items():
+        if key not in got:
+            return f"tensor {key!r} is missing"
+        if got[key] != shape:
+            return f"tensor {key!r} has shape {got[key]}, the network needs {shape}"
+    return f"tensor {next(key for key in got if key not in wanted)!r} is not part of the network"
+
+
+def load(name: str) -> nn.Module:
+    """The shipped network by name, ready to predict: `load_weights` from the package's own folder."""
+    return load_weights(name)
+
+
+def total_size(folder: Path = WEIGHTS) -> int:
+    """Bytes of all weights files in the folder."""
+    return sum(path.stat().st_size for path in Path(folder).glob("*.safetensors"))
