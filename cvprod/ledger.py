@@ -31,7 +31,7 @@ class LedgerError(ValueError):
 
 @dataclass(frozen=True)
 class Row:
-    """One measured thing. Every number is optional; what was not measured stays None.
+    """One measured thing. Every number is optional; what was not measured (None or nan) is None.
 
     Units are in the names; `accuracy` is a share (0..1) of `n_tiles` test tiles, `tiles_per_s` counts whole
     tiles, `cost_per_million_eur` is euros for a million tiles.
@@ -64,6 +64,9 @@ class Row:
             if value is None:
                 continue
             number = float(value)
+            if math.isnan(number):  # a rate of nothing counted, say: not measured
+                object.__setattr__(self, field.name, None)
+                continue
             if not math.isfinite(number) or number < 0:
                 raise LedgerError(f"{self.name}: {field.name} is {value!r}; a measured number is >= 0.")
             if field.name in ("accuracy", "defect_recall", "false_reject_rate") and number > 1:

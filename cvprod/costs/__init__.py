@@ -1,8 +1,9 @@
 """What a deployment costs: a dated price list, and calculators fed with measured throughput and latency."""
 
-from .placement import Network, Placement, cloud, edge, eur_per_million
+from .placement import Network, Placement, cloud, edge, eur_per_million, fibre_rtt_ms, needed_mbit_per_s
 from .prices import Price, PriceError, Prices, load_prices
 
 __all__ = [
-    "Network", "Placement", "Price", "PriceError", "Prices", "cloud", "edge", "eur_per_million", "load_prices",
+    "Network", "Placement", "Price", "PriceError", "Prices", "cloud", "edge", "eur_per_million", "fibre_rtt_ms",
+    "load_prices", "needed_mbit_per_s",
 ]  # fmt: skip

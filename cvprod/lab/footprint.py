@@ -1,8 +1,16 @@
-"""Small jobs for `measure.peak_memory`: each runs in a process of its own, so it lives in a module, not a notebook."""
+"""What a model costs to keep: its file, and jobs for `measure.peak_memory`.
+
+Each job runs in a process of its own, so it lives in a module, not in a notebook; and this module imports nothing
+heavy, for that would be counted too.
+"""
 
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 
 def nothing() -> None:
@@ -27,3 +35,10 @@ def predict(network: str, batch: int = 1, calls: int = 5) -> None:
     with torch.inference_mode():
         for _ in range(calls):
             model(tiles)
+
+
+def file_bytes(model: torch.nn.Module) -> int:
+    """Size in bytes of the model's safetensors file, at the precision that the model has now."""
+    from safetensors.torch import save
+
+    return len(save({name: tensor.contiguous() for name, tensor in model.state_dict().items()}))

@@ -74,7 +74,7 @@ def test_a_bad_batch_leaves_the_old_rows(rows, says):
         ({"name": " "}, "needs a name"),
         ({"kind": "fast"}, "baseline, network"),
         ({"p50_ms": -1.0}, "p50_ms"),
-        ({"p50_ms": math.nan}, "p50_ms"),
+        ({"p50_ms": math.inf}, "p50_ms"),
         ({"accuracy": 97.5}, "share"),
     ],
 )
@@ -88,6 +88,10 @@ def test_numpy_numbers_are_stored_as_plain_ones():
 
     ledger.record(1, [Row(1, "np", p50_ms=np.float32(0.5), size_bytes=np.int64(7), n_tiles=np.int32(3))])
     assert ledger.read()[["p50_ms", "size_bytes", "n_tiles"]].iloc[0].tolist() == [0.5, 7, 3]
+
+
+def test_nan_means_not_measured():
+    assert Row(1, "no clean tiles", false_reject_rate=math.nan, n_tiles=math.nan) == Row(1, "no clean tiles")
 
 
 def test_a_crash_while_writing_leaves_the_old_file_and_no_litter(monkeypatch, own_ledger):

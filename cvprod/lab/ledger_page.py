@@ -1,0 +1,171 @@
+"""The book's last page: what the ledger holds, as sentences, a table and plots. An empty ledger is no error."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from IPython.display import HTML
+from matplotlib.figure import Figure
+
+from cvprod.contract import Contract
+from cvprod.lab.charts import MARKERS, plain_log
+from cvprod.lab.plots import GREY, PALETTE, figure_html, table_html
+from cvprod.repo import root
+
+# Columns of the table: ledger's name -> (heading, divisor, format)
+_COLUMNS = {
+    "chapter": ("ch.", 1, "{:.0f}"),
+    "name": ("what", 1, None),
+    "kind": ("kind", 1, None),
+    "p50_ms": ("p50, ms", 1, None),
+    "p99_ms": ("p99, ms", 1, None),
+    "tiles_per_s": ("tiles/s", 1, "{:,.0f}"),
+    "size_bytes": ("file, MB", 1e6, None),
+    "memory_bytes": ("memory, MB", 1e6, "{:,.0f}"),
+    "accuracy": ("accuracy", 1, "{:.2%}"),
+    "defect_recall": ("defect recall", 1, "{:.2%}"),
+    "cost_per_million_eur": ("EUR/million", 1, None),
+}
+
+
+def chapters() -> dict[int, str]:
+    """Chapter number -> notebook name, of the chapters in this checkout."""
+    found = sorted((root() / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    return {int(path.stem[:2]): path.stem for path in found}
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """A few Markdown sentences: how many rows, what is missing, and how far the book has come from its baseline."""
+    missing = [f"`{name}`" for number, name in chapters().items() if number not in set(rows["chapter"])]
+    if rows.empty:
+        todo = f"Run {', '.join(missing)}" if missing else "Run a chapter"
+        return f"**The ledger is still empty.** {todo}, or `make book` for the whole book; then run this page again."
+    lines = [f"{len(rows)} rows from {rows['chapter'].nunique()} chapter(s)."]
+    if missing:
+        lines.append(f"Not yet run: {', '.join(missing)}.")
+    for chapter, best in gains(rows).iterrows():
+        lines.append(
+            f"\n\nChapter {chapter}: from {best['from']} ({best['p50_from']:.3g} ms, {best['mb_from']:.3g} MB) "
+            f"to **{best['to']}** ({best['p50_to']:.3g} ms, {best['mb_to']:.3g} MB): "
+            f"{best['faster']:.0f} times as fast and {best['smaller']:.0f} times smaller, "
+            f"accuracy {best['points']:+.2f} points."
+        )
+    return " ".join(lines)
+
+
+def gains(rows: pd.DataFrame, *, tolerance: float = 0.01) -> pd.DataFrame:
+    """For each chapter with a baseline: its quickest row that loses at most `tolerance` of accuracy.
+
+    Only rows of one chapter are compared: they were measured in one run, on one machine.
+    """
+    found = {}
+    for chapter, group in rows.dropna(subset=["p50_ms", "size_bytes", "accuracy"]).groupby("chapter"):
+        baselines = group[group["kind"] == "baseline"]
+        if baselines.empty:
+            continue
+        base = baselines.iloc[0]
+        fair = group[group["accuracy"] >= base["accuracy"] - tolerance]
+        best = fair.loc[fair["p50_ms"].idxmin()]
+        found[chapter] = {
+            "from": base["name"],
+            "p50_from": base["p50_ms"],
+            "mb_from": base["size_bytes"] / 1e6,
+            "to": best["name"],
+            "p50_to": best["p50_ms"],
+            "mb_to": best["size_bytes"] / 1e6,
+            "faster": base["p50_ms"] / best["p50_ms"],
+            "smaller": base["size_bytes"] / best["size_bytes"],
+            "points": (best["accuracy"] - base["accuracy"]) * 100,
+        }
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+def table(rows: pd.DataFrame) -> HTML:
+    """Every row, baselines in bold; columns that nobody filled are left out."""
+    if rows.empty:
+        return _nothing("no rows yet")
+    shown, formats = pd.DataFrame(index=rows.index), {}
+    for name, (heading, divisor, pattern) in _COLUMNS.items():
+        if rows[name].notna().any():
+            shown[heading] = rows[name] / divisor if divisor != 1 else rows[name]
+            if pattern:
+                formats[heading] = pattern
+    bold = rows.index[rows["kind"] == "baseline"]
+    return HTML(table_html(shown, "Every measured row; baselines in bold", formats=formats, emphasise=bold))
+
+
+def story(rows: pd.DataFrame, contract: Contract) -> HTML:
+    """File size over median latency, both logarithmic, with the contract's corner."""
+    points = rows.dropna(subset=["p50_ms", "size_bytes"])
+    if points.empty:
+        return _nothing("no rows with latency and size yet")
+    fig, ax = _scatter(points.assign(y=points["size_bytes"] / 1e6))
+    ax.set_yscale("log")
+    plain_log(ax.yaxis)
+    ax.set_ylabel("file size in MB")
+    ax.axhline(contract.model_size_mb.limit, color=GREY, linestyle="--", linewidth=1.4)
+    ax.axvline(contract.p99_latency_ms.limit, color=GREY, linestyle="--", linewidth=1.4)
+    quickest = points.loc[points["p50_ms"].idxmin()]
+    alt = (
+        f"{len(points)} measured rows: file size over median latency, both on logarithmic scales. The quickest is "
+        f"{quickest['name']} with {quickest['p50_ms']:.3g} ms and {quickest['size_bytes'] / 1e6:.3g} MB."
+    )
+    return _figure(fig, alt)
+
+
+def accuracy(rows: pd.DataFrame, contract: Contract) -> HTML:
+    """Accuracy over median latency, with the contract's latency."""
+    points = rows.dropna(subset=["p50_ms", "accuracy"])
+    if points.empty:
+        return _nothing("no rows with latency and accuracy yet")
+    fig, ax = _scatter(points.assign(y=points["accuracy"] * 100))
+    ax.set_ylabel("accuracy, %")
+    ax.axvline(contract.p99_latency_ms.limit, color=GREY, linestyle="--", linewidth=1.4)
+    best = points.loc[points["accuracy"].idxmax()]
+    alt = (
+        f"{len(points)} measured rows: accuracy over median latency on a logarithmic scale. The most accurate is "
+        f"{best['name']} with {best['accuracy']:.1%} at {best['p50_ms']:.3g} ms."
+    )
+    return _figure(fig, alt)
+
+
+def origins(rows: pd.DataFrame) -> HTML:
+    """Which machine, which date and which versions each chapter's rows came from."""
+    if rows.empty:
+        return _nothing("no rows yet")
+    first = rows.groupby("chapter").first()
+    shown = pd.DataFrame({
+        "rows": rows.groupby("chapter").size(),
+        "measured (UTC)": first["date"].dt.strftime("%Y-%m-%d %H:%M"),
+        "machine": first["cpu"] + ", " + first["cores"].astype(str) + " cores",
+        "INT8 instructions": [bool(m.get("isa", {}).get("vnni")) for m in first["machine"]],
+        "PyTorch": [v.get("torch", "") for v in first["versions"]],
+    })  # fmt: skip
+    shown.index = pd.Index(shown.index, name="chapter")
+    return HTML(table_html(shown, "One line a chapter: where its rows were measured"))
+
+
+def _scatter(points: pd.DataFrame) -> tuple[Figure, plt.Axes]:
+    fig, ax = plt.subplots(figsize=(6.2, 4.2))
+    for number, (chapter, group) in enumerate(points.groupby("chapter")):
+        colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
+        base = group["kind"] == "baseline"
+        style = {"linestyle": "", "marker": marker, "color": colour}
+        hollow = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 2}
+        ax.plot(group["p50_ms"][~base], group["y"][~base], label=f"chapter {chapter}", **style)
+        ax.plot(group["p50_ms"][base], group["y"][base], label=f"chapter {chapter}, baseline", **style | hollow)
+    ax.set_xscale("log")
+    plain_log(ax.xaxis)
+    ax.set_xlabel("latency p50 in ms")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2)
+    return fig, ax
+
+
+def _figure(fig: Figure, alt: str) -> HTML:
+    html = figure_html(fig, alt)
+    plt.close(fig)
+    return HTML(html)
+
+
+def _nothing(what: str) -> HTML:
+    return HTML(f"<p><em>Nothing to show: {what}.</em></p>")
