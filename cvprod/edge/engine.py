@@ -1,0 +1,73 @@
+"""Open a model file for inference on a device: LiteRT for .tflite, ONNX Runtime for .onnx. No PyTorch on board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Predictor = Callable[[np.ndarray], np.ndarray]
+
+
+class EngineError(RuntimeError):
+    """The model cannot be opened here: unknown kind of file, or its runtime is missing."""
+
+
+def open_model(path: Path, threads: int = 1) -> Predictor:
+    """A predictor: uint8 (N, 1, 96, 96) pixels in, float32 logits (N, 7) out; one tile after the other.
+
+    Raises EngineError, naming the package to install; whatever the runtime raises for a damaged file.
+    """
+    openers = {".tflite": _litert, ".onnx": _onnx}
+    path = Path(path)
+    if path.suffix not in openers:
+        raise EngineError(f"{path.name}: this device runs {' and '.join(openers)}")
+    try:
+        return openers[path.suffix](path, threads)
+    except ImportError as error:
+        package = {".tflite": "ai-edge-litert", ".onnx": "onnxruntime"}[path.suffix]
+        raise EngineError(f"{path.name} needs its runtime: pip install {package} ({error})") from error
+
+
+def _litert(path: Path, threads: int) -> Predictor:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    interpreter.allocate_tensors()
+    (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def one(tile: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(given["index"], quantise(tile[None], given))
+        interpreter.invoke()
+        return dequantise(interpreter.get_tensor(taken["index"]), taken)[0]
+
+    return lambda tiles: np.stack([one(tile) for tile in tiles])
+
+
+def quantise(pixels: np.ndarray, details: dict) -> np.ndarray:
+    """Pixels in the type that the model's input has: float32, or integers by the input's scale and zero point."""
+    kind, (scale, zero) = details["dtype"], details["quantization"]
+    if not np.issubdtype(kind, np.integer) or not scale:
+        return pixels.astype(kind)
+    limits = np.iinfo(kind)
+    return np.clip(np.rint(pixels.astype(np.float32) / scale) + zero, limits.min, limits.max).astype(kind)
+
+
+def dequantise(values: np.ndarray, details: dict) -> np.ndarray:
+    """The model's output as float32 logits."""
+    scale, zero = details["quantization"]
+    if not np.issubdtype(details["dtype"], np.integer) or not scale:
+        return values.astype(np.float32)
+    return (values.astype(np.float32) - zero) * np.float32(scale)
+
+
+def _onnx(path: Path, threads: int) -> Predictor:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0]
+    kind = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[given.type]
+    return lambda tiles: np.concatenate([session.run(None, {given.name: tile[None].astype(kind)})[0] for tile in tiles])
