@@ -142,8 +142,9 @@ class Contract(_Strict):
         for name, (unit, direction) in REQUIREMENTS.items():
             requirement = getattr(self, name)
             sign = "at most" if direction == "max" else "at least"
+            amount = f"{requirement.limit:.0%}" if unit == "share" else f"{requirement.limit:g} {unit}"
             entries.append(
-                f"- **`{name}`: {sign} {requirement.limit:g} {unit}**<br>“{requirement.says}”<br>{requirement.why}"
+                f"- **`{name}`: {sign} {amount}**<br>“{requirement.says}”<br>{requirement.why}"
             )
         return "\n".join(entries)
 

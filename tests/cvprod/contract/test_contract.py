@@ -52,6 +52,15 @@ def test_the_limits_follow_from_the_plants_sentences():
     )
 
 
+def test_a_notebook_shows_each_limit_beside_the_sentence_it_came_from():
+    contract = load_contract()
+    shown = contract._repr_markdown_()
+    for name in REQUIREMENTS:
+        entry = next(line for line in shown.splitlines() if f"`{name}`" in line)
+        assert getattr(contract, name).says in entry and getattr(contract, name).why in entry
+    assert "at least 97%" in shown and "at most 10 ms" in shown
+
+
 def test_a_tile_less_than_a_pixel_over_the_edge_does_not_cost_a_row():
     line = load_contract().line.model_copy(update={"strip_width_mm": 0.5 * 224 * 3})
     assert line.tiles_across == 3
