@@ -1,7 +1,8 @@
-"""The camera: turns a surface (grey levels, float64) into the 8-bit picture that the line computer gets.
+"""The camera: turns a surface (grey levels, float32) into the 8-bit picture that the line computer gets.
 
-Everything is float64 until the one rounding at the end, so that a last-bit difference between two machines'
-vector units can turn a grey level only with a chance of about one in 10^10 tiles.
+The same bytes must come out on every machine. numpy's elementwise float32 arithmetic is exact IEEE everywhere;
+OpenCV's filters are not (their vector code fuses and reorders), so those run in float64, where a difference in the
+last bit has no chance worth speaking of to turn a grey level.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ def photograph(surface: np.ndarray, conditions: Conditions, rng: np.random.Gener
     The order is the physical one: geometry, light, optics, exposure, sensor noise, electronics, compression.
 
     Args:
-        surface: float64 (H, W), grey levels under nominal light; overwritten.
+        surface: float32 (H, W), grey levels under nominal light; overwritten.
         conditions: the dials.
         rng: source of the lamps' direction and of the noise.
 
@@ -33,28 +34,28 @@ def photograph(surface: np.ndarray, conditions: Conditions, rng: np.random.Gener
     img = surface
     if c.rotation:
         m = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), c.rotation, 1.0)
-        img = cv2.warpAffine(img, m, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
-    angle, centre, curve = rng.uniform(0, 2 * np.pi), rng.uniform(-0.5, 0.5, 2), rng.random()
+        img = cv2.warpAffine(
+            img.astype(np.float64), m, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+        ).astype(np.float32)
+    angle, centre, curve = rng.uniform(0, 2 * np.pi), rng.uniform(-0.7, 0.7, 2), rng.random() ** 2
     if c.uneven_light:
         t = np.linspace(-1, 1, size)
-        ramp_x, ramp_y = 0.5 * np.cos(angle) * t, 0.5 * np.sin(angle) * t
-        bowl_x, bowl_y = 0.4 * (t - centre[0]) ** 2, 0.4 * (t - centre[1]) ** 2
-        fx = (1 - curve) * ramp_x + curve * bowl_x
-        fy = (1 - curve) * ramp_y + curve * bowl_y
-        light = fx[None, :] + fy[:, None]
-        light *= -c.uneven_light
-        light += 1.0
-        np.maximum(light, 0.05, out=light)
+        fx = (1 - curve) * 0.5 * np.cos(angle) * t + curve * 0.4 * (t - centre[0]) ** 2
+        fy = (1 - curve) * 0.5 * np.sin(angle) * t + curve * 0.4 * (t - centre[1]) ** 2
+        light = (1 - c.uneven_light * fx).astype(np.float32)[None, :] - (c.uneven_light * fy).astype(np.float32)[
+            :, None
+        ]
+        np.maximum(light, np.float32(0.05), out=light)
         img *= light
     if c.defocus >= 0.3:
-        img = cv2.GaussianBlur(img, (0, 0), c.defocus, borderType=cv2.BORDER_REFLECT_101)
+        img = cv2.GaussianBlur(img.astype(np.float64), (0, 0), c.defocus, borderType=cv2.BORDER_REFLECT_101).astype(
+            np.float32
+        )
     if c.motion_blur > 1:
-        img = cv2.filter2D(img, -1, _smear(c.motion_blur), borderType=cv2.BORDER_REFLECT_101)
-    noise = rng.standard_normal((size, size), dtype=np.float32)
-    # one fused affine map: exposure and noise in, gain about mid-grey out
-    img *= 2.0**c.exposure * c.gain
-    img += noise * np.float64(c.noise * c.gain)
-    img += 128.0 * (1 - c.gain)
+        img = _smear(img, c.motion_blur)
+    img *= np.float32(2.0**c.exposure * c.gain)
+    img += _noise(rng, size, c.noise * c.gain)
+    img += np.float32(128.0 * (1 - c.gain))
     np.clip(img, 0.0, 255.0, out=img)
     out = np.rint(img, out=img).astype(np.uint8)
     if c.gamma != 1:
@@ -66,13 +67,31 @@ def photograph(surface: np.ndarray, conditions: Conditions, rng: np.random.Gener
     return out
 
 
-def _smear(length: float) -> np.ndarray:
-    """A vertical box of a fractional length as an odd-sized kernel, float64 (k, 1)."""
+def _noise(rng: np.random.Generator, size: int, sigma: float) -> np.ndarray:
+    """Fresh sensor noise, float32 (size, size): the sum of four random bytes is as good as Gaussian, and quick."""
+    raw = np.frombuffer(rng.bytes(4 * size * size), np.uint8).reshape(4, size, size)
+    total = raw[0].astype(np.int16)
+    for k in (1, 2, 3):
+        total += raw[k]
+    total -= 510  # the mean; the variance of one byte is (256**2 - 1) / 12
+    return total * np.float32(sigma / np.sqrt(4 * (256**2 - 1) / 12))
+
+
+def _smear(img: np.ndarray, length: float) -> np.ndarray:
+    """A vertical moving average over a fractional number of rows, float32 in and out."""
     half = (length - 1) / 2
     whole = int(half)
-    k = np.ones(2 * whole + 3)
-    k[0] = k[-1] = half - whole
-    return (k / k.sum())[:, None]
+    reach = whole + 1
+    padded = np.pad(img, ((reach, reach), (0, 0)), mode="reflect")
+    n = len(img)
+    out = padded[1 : 1 + n] * np.float32(1.0)
+    for k in range(2, 2 * reach):
+        out += padded[k : k + n]
+    edge = padded[:n] + padded[2 * reach :]
+    edge *= np.float32(half - whole)
+    out += edge
+    out *= np.float32(1 / length)
+    return out
 
 
 def to_input(tile: np.ndarray) -> np.ndarray:

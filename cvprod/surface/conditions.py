@@ -107,7 +107,7 @@ class Conditions:
         if rng.random() < 1 / 3:
             return cls.routine(rng)
         return cls(
-            exposure=float(rng.uniform(-1.2, 1.0)),
+            exposure=float(rng.uniform(-1.1, 0.7)),
             uneven_light=float(rng.uniform(0.0, 0.7)),
             defocus=float(max(0.0, rng.uniform(-1.0, 1.8))),
             motion_blur=float(max(0.0, rng.uniform(-6.0, 5.0))),

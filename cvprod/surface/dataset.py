@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -155,19 +154,12 @@ def make_set(
     n, seed = int(n), int(seed)
     if workers == 1 or n < 64:
         return TileSet(*_some(range(n), seed, p, conditions, size))
-    step = max(16, min(256, -(-n // (4 * workers))))
-    chunks = [range(i, min(i + step, n)) for i in range(0, n, step)]
-    # spawn: forking a process that already runs torch's or OpenCV's threads can hang it
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet_worker) as pool:
-        parts = list(pool.map(_some, chunks, *([v] * len(chunks) for v in (seed, p, conditions, size))))
-    images, labels, boxes = zip(*parts, strict=True)
+    from . import worker  # only here: a module that is also run with -m must not be imported by its package
+
+    edges = [n * k // workers for k in range(workers + 1)]
+    processes = [worker.start((range(a, b), seed, p, conditions, size)) for a, b in itertools.pairwise(edges)]
+    images, labels, boxes = zip(*[worker.result(process) for process in processes], strict=True)
     return TileSet(np.concatenate(images), np.concatenate(labels), [b for part in boxes for b in part])
-
-
-def _quiet_worker() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)  # one process a core is all the parallelism there is to have
 
 
 def tiles(split: str, n: int | None = None, *, size: int = INPUT_SIZE, workers: int = 1) -> TileSet:

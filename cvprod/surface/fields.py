@@ -2,7 +2,7 @@
 
 Filtering fresh noise for every tile would cost more than all the rest together. So periodic Gaussian fields
 are made once per process (a fraction of a second) and every tile cuts its own windows from them, at random
-places and mirrored at random: 262,144 places times four mirrors for each of a dozen fields that a tile mixes.
+places and mirrored at random: half a million windows of each of the half dozen fields that a tile mixes.
 
 The fields are rounded to int16, which makes them the same bytes on every machine although the Fourier
 transforms that made them may differ in the last bit.
@@ -27,17 +27,21 @@ _SPECS: dict[str, tuple[float, float, float]] = {
     "lines": (0.9, 40.0, 0.0),  # roll marks
     "brush+": (14.0, 0.8, 22.0),
     "brush-": (14.0, 0.8, -15.0),
+    "dash": (1.7, 0.6, 0.0),
+    "pits0": (0.95, 1.15, 0.0),
+    "pitsv": (1.1, 2.1, 0.0),
     "pits1": (1.3, 1.5, 0.0),
     "pits2": (1.8, 2.3, 0.0),
     "pits3": (2.8, 3.4, 0.0),
     "fleck1": (2.6, 1.2, 0.0),
     "fleck2": (3.8, 1.7, 8.0),
     "fleck3": (3.2, 1.9, -20.0),
+    "clot": (5.5, 3.2, 0.0),
     "mottle": (5.0, 5.0, 0.0),
     "blotch": (11.0, 9.0, 0.0),
     "cloud": (16.0, 24.0, 0.0),
     "cloud2": (24.0, 34.0, 0.0),
-    "haze": (45.0, 45.0, 0.0),
+    "haze": (75.0, 75.0, 0.0),
     "peel": (2.2, 2.2, 0.0),  # orange peel of the other grades
 }
 NAMES = tuple(_SPECS)
@@ -64,31 +68,30 @@ def bank() -> dict[str, np.ndarray]:
 
 def cut(name: str, rng: np.random.Generator, size: int) -> np.ndarray:
     """A random window of a field, int16 (size, size), a view; divide by :data:`UNIT` for unit variance."""
-    k = int(rng.integers(4 * PERIOD * PERIOD))
+    k = int(rng.integers(2 * PERIOD * PERIOD))
     k, y = divmod(k, PERIOD)
-    flips, x = divmod(k, PERIOD)
+    mirrored, x = divmod(k, PERIOD)
     window = bank()[name][y : y + size, x : x + size]
-    if flips & 1:
-        window = window[::-1]
-    return window[:, ::-1] if flips & 2 else window
+    return window[::-1] if mirrored else window
 
 
 def add(target: np.ndarray, weight: float, name: str, rng: np.random.Generator, scratch: np.ndarray) -> None:
-    """``target += weight * field`` on float64 arrays of one shape, without a temporary."""
-    np.multiply(cut(name, rng, target.shape[0]), weight / UNIT, out=scratch)
+    """``target += weight * field`` on float32 arrays of one shape, without a temporary."""
+    np.multiply(cut(name, rng, target.shape[0]), np.float32(weight / UNIT), out=scratch)
     target += scratch
 
 
 def profile(rng: np.random.Generator, knots: int, size: int) -> np.ndarray:
-    """A smooth random curve, float64 (size,), about unit variance, with that many degrees of freedom."""
+    """A smooth random curve, float32 (size,), about unit variance, with that many degrees of freedom."""
     values = rng.standard_normal(knots + 3)
     t = np.arange(size) * (knots / size)
     i = t.astype(np.int64)
     t -= i
     # uniform cubic B-spline: smooth, and cheap enough to do by hand
-    return (
+    curve = (
         values[i] * (1 - t) ** 3
         + values[i + 1] * (3 * t**3 - 6 * t**2 + 4)
         + values[i + 2] * (-3 * t**3 + 3 * t**2 + 3 * t + 1)
         + values[i + 3] * t**3
-    ) / 4.0
+    )
+    return (curve / 4.0).astype(np.float32)

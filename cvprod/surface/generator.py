@@ -19,6 +19,9 @@ DEFECTS = CLASSES[1:]
 TILE_SIZE = 224
 """Edge length of the camera's tile in pixels."""
 
+# How faint a defect may be on each ground: one that drowns in the grain would be a wrong label, not a hard tile.
+FAINTEST = {"grainy": 0.55, "smooth": 0.3, "bright": 0.35, "brushed": 0.4}
+
 
 @dataclass(frozen=True, eq=False)
 class Tile:
@@ -77,12 +80,14 @@ def make_tile(label: int | str, seed: int, *, conditions: Conditions = NOMINAL, 
         raise ValueError(f"conditions must be a Conditions, got {conditions!r}")
     steel = np.random.Generator(np.random.PCG64((int(seed), index)))
     camera = np.random.Generator(np.random.PCG64((int(seed), index, 1)))
-    surface = make_texture(choose_look(index, steel), conditions.grade, steel, size)
+    look = choose_look(index, steel)
+    surface = make_texture(look, conditions.grade, steel, size)
     boxes = np.zeros((0, 4), np.int64)
-    if steel.random() < 0.15:
+    if steel.random() < (0.2 if look == "grainy" else 0.03):
         dirt(surface, steel)
     if index:
-        strength = 0.08 + 0.92 * steel.random() ** 0.8
+        floor = FAINTEST[look]
+        strength = floor + (1 - floor) * steel.random()
         mask = DRAW[CLASSES[index]](surface, steel, strength)
         boxes = _turn(boxes_of(mask), conditions.rotation, size)
     image = photograph(surface, conditions, camera)

@@ -1,0 +1,121 @@
+"""Judge a network that was trained on generated tiles alone on real images.
+
+Real collections of steel defects hold no clean tiles, so the question is put six-way: the logit of a class of which
+the folder holds no image is left out (only for ``clean``; a real clean folder counts like any other).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cvprod.bench import UsageError
+from cvprod.models import BASELINE, NETWORKS, Evaluation, evaluate, load, predictor
+from cvprod.surface import CLASSES, DEFECTS, TileSet, load_folder
+
+
+@dataclass(frozen=True, eq=False)
+class Sim2Real:
+    """The outcome.
+
+    Attributes:
+        network: its name.
+        evaluation: logits (N, 7), with ``clean`` at minus infinity when it was masked, and labels.
+        clean_masked: whether it was.
+        called_clean: share of real defects that the unmasked network would call clean (nan without defects).
+    """
+
+    network: str
+    evaluation: Evaluation
+    clean_masked: bool
+    called_clean: float
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes in the order of the confusion matrix."""
+        return DEFECTS if self.clean_masked else CLASSES
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """int64 (k, k): row = true class, column = predicted class, in the order of ``classes``."""
+        table = self.evaluation.confusion
+        return table[1:, 1:] if self.clean_masked else table
+
+    def summary(self) -> dict:
+        """Plain numbers, as written by ``--json``."""
+        low, high = self.evaluation.interval("accuracy")
+        return {
+            "network": self.network,
+            "accuracy": self.evaluation.accuracy,
+            "accuracy_interval_95": [low, high],
+            "n_images": self.evaluation.n,
+            "per_class": self.evaluation.per_class,
+            "classes": list(self.classes),
+            "confusion": self.confusion.tolist(),
+            "clean_masked": self.clean_masked,
+            "called_clean": None if np.isnan(self.called_clean) else self.called_clean,
+        }
+
+    def table(self) -> str:
+        """The outcome as text for a terminal."""
+        low, high = self.evaluation.interval("accuracy")
+        how = "six-way, clean masked" if self.clean_masked else "seven-way"
+        width = max(map(len, self.classes))
+        lines = [
+            f"{self.network}, trained on generated tiles alone, on {self.evaluation.n} real images ({how})",
+            f"accuracy {self.evaluation.accuracy:.1%} (95 % interval {low:.1%} to {high:.1%})",
+        ]
+        if not np.isnan(self.called_clean):
+            lines.append(f"real defects that it would call clean, were that allowed: {self.called_clean:.1%}")
+        lines += ["", f"{'true, then predicted':<{width}} {'recall':>7} " + _row(n[:9] for n in self.classes)]
+        for name, row in zip(self.classes, self.confusion, strict=True):
+            recall = f"{row[self.classes.index(name)] / row.sum():.1%}" if row.sum() else "-"
+            lines.append(f"{name:<{width}} {recall:>7} " + _row(row))
+        return "\n".join(lines)
+
+
+def _row(cells) -> str:
+    return " ".join(f"{cell:>9}" for cell in cells)
+
+
+def judge(network: str, images: TileSet, *, predict=None) -> Sim2Real:
+    """Judge a shipped network (or `predict`: uint8 NCHW -> logits (N, 7)) on real images, see the module."""
+    raw = evaluate(predict or predictor(load(network)), images)
+    defect = raw.labels != 0
+    called_clean = float((raw.logits[defect].argmax(1) == 0).mean()) if defect.any() else float("nan")
+    masked = bool(defect.all())
+    logits = raw.logits.copy()
+    if masked:
+        logits[:, 0] = -np.inf
+    return Sim2Real(network, Evaluation(logits, raw.labels), masked, called_clean)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--images", type=Path, required=True, metavar="DIR", help="folder with one folder of images for each class"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here as well")
+    parser.add_argument("--network", default=BASELINE, metavar="NAME", help="a shipped network (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table; write the JSON file. Raises UsageError for a bad folder, file or network."""
+    if args.network not in NETWORKS:
+        raise UsageError(f"no network called {args.network!r}; known: {', '.join(NETWORKS)}")
+    if args.json is not None and not args.json.absolute().parent.is_dir():
+        raise UsageError(f"--json {args.json}: its folder does not exist; create it first")
+    try:
+        images = load_folder(args.images)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--images: {error}") from error
+    outcome = judge(args.network, images)
+    print(outcome.table())
+    if args.json is not None:
+        args.json.write_text(json.dumps(outcome.summary(), indent=2) + "\n", encoding="utf-8")
+    return 0
