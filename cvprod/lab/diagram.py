@@ -93,18 +93,23 @@ def diagram_html(
         if name not in boxes:
             raise DiagramError(f"no row places {name!r}; the rows have {sorted(boxes)}")
     width, height = _place(boxes, grid, arrows, groups)
+    lines = _arrows(boxes, arrows, groups)
+    # A label beside an arrow may reach past the boxes: make room on that side.
+    left = min(0.0, *(line.left for line in lines)) if lines else 0.0
+    width = max([width, *(line.right for line in lines)]) - left
     uid = "d" + hashlib.sha256(f"{title}{next(_shown)}".encode()).hexdigest()[:8]
     body = [
         f'<title id="{uid}-t">{html.escape(title)}</title>',
         f'<desc id="{uid}-d">{html.escape(desc or _describe(boxes, arrows, groups))}</desc>',
         f'<defs><marker id="{uid}-a" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="8" markerHeight="8" '
         'orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="currentColor"/></marker></defs>',
-        *(_frame(name, [boxes[n] for n in inside]) for name, inside in groups.items()),
-        *(_arrow(boxes[a], boxes[b], dashed, label, uid) for a, b, dashed, label in arrows),
+        *(_frame(name, inside, boxes) for name, inside in groups.items()),
+        *(line.svg(uid) for line in lines),
         *(_draw(box, name in accent.split()) for name, box in boxes.items()),
     ]
     naming = f'aria-labelledby="{uid}-t" aria-describedby="{uid}-d"'
-    return plots.framed_svg("".join(body), width, height, naming, scale=1.0)
+    inner = f'<g transform="translate({-left:.1f} 0)">{"".join(body[3:])}</g>'
+    return plots.framed_svg("".join(body[:3]) + inner, width, height, naming, scale=1.0)
 
 
 def _boxes(rows: Sequence[str], labels: Mapping[str, str]) -> tuple[dict[str, _Box], list[list[str]]]:
@@ -141,32 +146,35 @@ def _place(
     framed = {name for inside in groups.values() for name in inside}
     side = _FRAME if groups else 0
     between = {frozenset(arrow[:2]): len(arrow[3]) * _CHAR * 0.93 + 30 for arrow in arrows}
-    empty = max(box.w for box in boxes.values())
 
     def gap(a: str, b: str) -> float:
-        return max(_GAP_X, between.get(frozenset((a, b)), 0), (len({a, b} & framed) == 1) * 2 * _FRAME + 12)
+        border = len({a, b} & framed) == 1 or ({a, b} <= framed and _group(a) != _group(b))
+        return max(_GAP_X, between.get(frozenset((a, b)), 0), 2 * _FRAME + 14 if border else 0)
 
-    def width(name: str) -> float:
-        return boxes[name].w if name != "." else empty
+    def _group(name: str) -> set[str]:
+        return {title for title, inside in groups.items() if name in inside}
 
-    # Boxes of one column get one width where rows have equally many places: columns then line up.
+    # Rows with equally many places form columns of one width, so that what belongs together lines up.
+    widths: dict[int, list[float]] = {}
+    gaps: dict[int, list[float]] = {}
     for count in {len(row) for row in grid}:
-        for column in zip(*(row for row in grid if len(row) == count), strict=True):
-            named = [boxes[name] for name in column if name != "."]
-            for box in named:
-                box.w = max(b.w for b in named)
-    extents = [sum(map(width, row)) + sum(gap(a, b) for a, b in itertools.pairwise(row)) for row in grid]
-    # What stands beside a vertical arrow may reach past the boxes.
-    spill = max([len(a[3]) * _CHAR * 0.93 + 16 for a in arrows if boxes[a[0]].row != boxes[a[1]].row], default=0)
-    total = max([*extents, 2 * spill]) + 2 * side + 4
+        alike = [row for row in grid if len(row) == count]
+        columns = [[boxes[name] for name in column if name != "."] for column in zip(*alike, strict=True)]
+        widths[count] = [max((box.w for box in column), default=_GAP_X) for column in columns]
+        gaps[count] = [max(gap(row[i], row[i + 1]) for row in alike) for i in range(count - 1)] + [0]
+        for column, wide in zip(columns, widths[count], strict=True):
+            for box in column:
+                box.w = wide
+    extents = [sum(widths[len(row)]) + sum(gaps[len(row)]) for row in grid]
+    total = max(extents) + 2 * side + 4
     y = 2.0 + (_FRAME + _LINE if any(boxes[n].row == 0 for n in framed) else 0)
     for r, row in enumerate(grid):
         tall = max((boxes[name].h for name in row if name != "."), default=_LINE)
         x = (total - extents[r]) / 2
-        for i, name in enumerate(row):
+        for name, wide, space in zip(row, widths[len(row)], gaps[len(row)], strict=True):
             if name != ".":
-                boxes[name].x, boxes[name].y = x + width(name) / 2, y + tall / 2
-            x += width(name) + (gap(name, row[i + 1]) if i + 1 < len(row) else 0)
+                boxes[name].x, boxes[name].y = x + wide / 2, y + tall / 2
+            x += wide + space
         y += tall
         if r + 1 < len(grid):
             here, below = (
@@ -191,10 +199,15 @@ def _draw(box: _Box, lifted: bool) -> str:
     )
 
 
-def _frame(name: str, inside: list[_Box]) -> str:
+def _frame(name: str, members: list[str], boxes: dict[str, _Box]) -> str:
+    inside = [boxes[member] for member in members]
     left = min(b.x - b.w / 2 for b in inside) - _FRAME
     top = min(b.y - b.h / 2 for b in inside) - _FRAME - _LINE + 4
     right, bottom = max(b.x + b.w / 2 for b in inside) + _FRAME, max(b.y + b.h / 2 for b in inside) + _FRAME
+    for other, box in boxes.items():
+        beside = box.x + box.w / 2 <= left or box.x - box.w / 2 >= right
+        if other not in members and not beside and box.y + box.h / 2 > top and box.y - box.h / 2 < bottom:
+            raise DiagramError(f"the frame {name!r} would cut {other!r}: move it with '.', or put it inside")
     return (
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" height="{bottom - top:.1f}" rx="9" fill="none" '
         f'stroke="currentColor" stroke-opacity=".55" stroke-dasharray="5 4"/>'
@@ -202,32 +215,77 @@ def _frame(name: str, inside: list[_Box]) -> str:
     )
 
 
-def _arrow(a: _Box, b: _Box, dashed: bool, label: str, uid: str) -> str:
-    if a.row == b.row:
-        sign = 1 if b.x > a.x else -1
-        x0, x1 = a.x + sign * a.w / 2, b.x - sign * b.w / 2
-        path, at, anchor = f"M{x0:.1f} {a.y:.1f}H{x1 - sign:.1f}", ((x0 + x1) / 2, a.y - 7), "middle"
-    else:
+@dataclass
+class _Line:
+    """One arrow: its path and its label, at (x, y) with an SVG text anchor."""
+
+    path: str
+    x: float
+    y: float
+    anchor: str
+    dashed: bool
+    label: str
+
+    @property
+    def left(self) -> float:
+        return self.x - {"start": 0, "middle": 0.5, "end": 1}[self.anchor] * len(self.label) * _CHAR
+
+    @property
+    def right(self) -> float:
+        return self.left + len(self.label) * _CHAR + 4
+
+    def svg(self, uid: str) -> str:
+        dash = ' stroke-dasharray="5 4"' if self.dashed else ""
+        text = (
+            f'<text x="{self.x:.1f}" y="{self.y:.1f}" text-anchor="{self.anchor}" font-size="12.5" '
+            f'fill="currentColor">{html.escape(self.label)}</text>'
+        )
+        line = f'stroke="currentColor" stroke-width="1.3"{dash} marker-end="url(#{uid}-a)"'
+        return f'<path d="{self.path}" fill="none" {line}/>{text if self.label else ""}'
+
+
+def _arrows(boxes: dict[str, _Box], arrows: list, groups: dict[str, list[str]]) -> list[_Line]:
+    """Route every arrow; those on one side of a box leave and arrive side by side, in the order of their ends."""
+    sides: dict[tuple[str, bool], list[str]] = {}
+    for a, b, _, _ in arrows:
+        if boxes[a].row != boxes[b].row:
+            for name, other in ((a, b), (b, a)):
+                sides.setdefault((name, boxes[other].row > boxes[name].row), []).append(other)
+
+    def port(name: str, other: str) -> tuple[float, int, int]:
+        """Return where on the box the arrow goes, its place there and how many share the side."""
+        box = boxes[name]
+        others = sorted(sides[name, boxes[other].row > box.row], key=lambda n: boxes[n].x)
+        place, count = others.index(other), len(others)
+        return box.x - box.w / 2 + box.w * (place + 1) / (count + 1), place, count
+
+    routed = []
+    for start, end, dashed, label in arrows:
+        a, b = boxes[start], boxes[end]
+        if a.row == b.row:
+            sign = 1 if b.x > a.x else -1
+            x0, x1 = a.x + sign * a.w / 2, b.x - sign * b.w / 2
+            path = f"M{x0:.1f} {a.y:.1f}H{x1 - sign:.1f}"
+            routed.append(_Line(path, (x0 + x1) / 2, a.y - 7, "middle", dashed, label))
+            continue
+        (xa, place, count), (xb, _, others) = port(start, end), port(end, start)
+        if others == 1 and abs(xa - b.x) <= b.w / 2 - 10:
+            xb = xa
+        elif count == 1 and abs(xb - a.x) <= a.w / 2 - 10:
+            xa = xb
         sign = 1 if b.y > a.y else -1
         y0, y1 = a.y + sign * a.h / 2, b.y - sign * b.h / 2
-        # Where the boxes overlap sideways, one straight line; else out, across and in.
-        low, high = max(a.x - a.w / 2, b.x - b.w / 2) + 12, min(a.x + a.w / 2, b.x + b.w / 2) - 12
-        if low <= high:
-            x = min(max(b.x if b.w <= a.w else a.x, low), high)
-            path, at, anchor = f"M{x:.1f} {y0:.1f}V{y1 - sign:.1f}", (x + 8, (y0 + y1) / 2 + 4), "start"
+        leaves = any(start in inside and end not in inside for inside in groups.values())
+        turn = y0 + sign * min(24 + _FRAME * leaves, abs(y1 - y0) / 2 + 8)
+        if xa == xb:
+            outer = place == 0 and count > 1  # the leftmost of several: its label stands on the free side
+            where = (xa - 8, "end") if outer else (xa + 8, "start")
+            path = f"M{xa:.1f} {y0:.1f}V{y1 - sign:.1f}"
+            routed.append(_Line(path, where[0], turn + 4, where[1], dashed, label))
         else:
-            middle = y1 - sign * 20
-            path = f"M{a.x:.1f} {y0:.1f}V{middle:.1f}H{b.x:.1f}V{y1 - sign:.1f}"
-            at, anchor = ((a.x + b.x) / 2, middle - 6), "middle"
-    dash = ' stroke-dasharray="5 4"' if dashed else ""
-    text = (
-        f'<text x="{at[0]:.1f}" y="{at[1]:.1f}" text-anchor="{anchor}" font-size="12.5" fill="currentColor">'
-        f"{html.escape(label)}</text>"
-        if label
-        else ""
-    )
-    line = f'stroke="currentColor" stroke-width="1.3"{dash} marker-end="url(#{uid}-a)"'
-    return f'<path d="{path}" fill="none" {line}/>{text}'
+            path = f"M{xa:.1f} {y0:.1f}V{turn:.1f}H{xb:.1f}V{y1 - sign:.1f}"
+            routed.append(_Line(path, (xa + xb) / 2, turn - 6, "middle", dashed, label))
+    return routed
 
 
 def _describe(boxes: dict[str, _Box], arrows: list, groups: dict[str, list[str]]) -> str:
