@@ -81,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         "patience": int, "precision": str, "strength": float, "conditions": str, "seed": int,
     }.items():  # fmt: skip
         make.add_argument(f"--{option}", type=kind, help=f"default {getattr(Recipe(), option.replace('-', '_'))}")
+    make.add_argument("--grow", action=argparse.BooleanOptionalAction, help="smaller pictures in the first epochs")
     options = parser.parse_args(arguments)
     if options.command == "list":
         return list_networks(options.folder)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from cvprod.surface import SPLITS, TileSet
+from cvprod.surface import INPUT_SIZE, SPLITS, TileSet
 
 from . import weights as store
 from .augment import augment
@@ -38,11 +38,12 @@ class Recipe:
     tiles: size of the training set. epochs: passes at most. batch: tiles a step. lr: peak of the one-cycle schedule.
     weight_decay: AdamW's. smoothing: label smoothing. patience: epochs without a better validation loss before it
     stops early. precision: "bf16" (autocast), "fp32", or "auto": bf16 where this CPU has instructions for it and the
-    network gains from them. strength: of the augmentation. seed: of weights, order and augmentation.
+    network gains from them. strength: of the augmentation. conditions: of the training tiles. grow: whether the first
+    epochs see smaller pictures, see `picture_size`. seed: of weights, order and augmentation.
     """
 
     tiles: int = 20_000
-    epochs: int = 6
+    epochs: int = 7
     batch: int = 64
     lr: float = 2e-3
     weight_decay: float = 0.02
@@ -51,6 +52,7 @@ class Recipe:
     precision: str = "fp32"
     strength: float = 1.0
     conditions: str = "wide"
+    grow: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,6 +85,15 @@ class History:
     best: int = -1
     seconds: float = 0.0
     stopped_early: bool = False
+
+
+def picture_size(epoch: int, epochs: int) -> int:
+    """Edge length of the training pictures: 64 in the first quarter of the epochs, 80 in the second, then 96 [px].
+
+    What a network learns first is coarse, and 64 px cost less than half of 96: progressive resizing saves a quarter of
+    the time. The last half at full size sets the filters and BatchNorm's statistics to the size that is served.
+    """
+    return (64, 80, INPUT_SIZE, INPUT_SIZE)[4 * epoch // epochs] if epochs >= 4 else INPUT_SIZE
 
 
 def has_bf16() -> bool:
@@ -131,6 +142,7 @@ def fit(
         model.train()
         order = torch.randperm(len(labels), generator=random)
         running = 0.0
+        size = picture_size(epoch, recipe.epochs) if recipe.grow else INPUT_SIZE
         bar = tqdm(
             order[: steps * recipe.batch].split(recipe.batch) if steps > 1 else [order],
             desc=f"epoch {epoch + 1}/{recipe.epochs}",
@@ -141,6 +153,8 @@ def fit(
         )
         for chosen in bar:
             batch = augment(images[chosen].float(), random, recipe.strength)
+            if size != INPUT_SIZE:
+                batch = F.interpolate(batch, size=(size, size), mode="bilinear", antialias=True)
             batch = batch.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits = model(batch)
@@ -260,8 +274,14 @@ def training_command(name: str, recipe: Recipe) -> str:
     """The command that repeats a training: the network's name and every option that is not its recipe's."""
     default = asdict(RECIPES.get(name, Recipe()))
     changed = {key: value for key, value in asdict(recipe).items() if value != default[key]}
-    options = "".join(f" --{key.replace('_', '-')} {value}" for key, value in changed.items())
-    return f"python -m cvprod.models train {name}{options}"
+    words = [f"python -m cvprod.models train {name}"]
+    for key, value in changed.items():
+        option = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words.append(f"--{option} {value}")
+    return " ".join(words)
 
 
 def _describe(name, recipe, history, train_set, validation, tests, seen) -> dict:
