@@ -1,0 +1,167 @@
+"""Core ML: Apple's model format (.mlpackage) and the runtime inside macOS, iOS and iPadOS.
+
+Conversion and inspection work on Linux; prediction needs macOS, where CPU, GPU or Neural Engine is chosen by Core ML.
+INT8: coremltools.optimize compresses the weights (8 bits a channel); activations stay float16.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvprod.runtimes.interface import (
+    INPUT,
+    Description,
+    ModelFileError,
+    Runtime,
+    UnsupportedPlatformError,
+    check_file,
+    check_logits,
+    check_precision,
+    check_threads,
+    need,
+    quiet,
+    size_of,
+    version,
+)
+
+NAME = "Core ML"
+SUFFIX = ".mlpackage"
+PRECISIONS = ("fp16", "fp32", "int8")
+INSTALL = "coremltools"
+INPUT_NAME, OUTPUT_NAME = "tiles", "logits"
+#: Largest batch that a converted package takes in one call.
+BATCH = 64
+
+
+def convert(
+    model: torch.nn.Module,
+    path: str | Path,
+    *,
+    precision: str = "fp16",
+    calibration: np.ndarray | None = None,
+) -> Path:
+    """Write `model` as an ML program for iOS 17 / macOS 14 or newer and return the package's path.
+
+    fp16 is Core ML's default and what the Neural Engine computes in. int8 compresses weights and needs no calibration.
+    """
+    check_precision(precision if precision != "int8" else "fp16", PRECISIONS, calibration)
+    path = Path(path).with_suffix(SUFFIX)
+    ct = need("coremltools", INSTALL)
+    with quiet(native=True), torch.no_grad():
+        traced = torch.jit.trace(model.eval(), torch.zeros(1, *INPUT))
+        shape = ct.Shape((ct.RangeDim(1, BATCH, default=1), *INPUT))
+        package = ct.convert(
+            traced,
+            inputs=[ct.TensorType(INPUT_NAME, shape, dtype=np.float32)],
+            outputs=[ct.TensorType(OUTPUT_NAME, dtype=np.float32)],
+            minimum_deployment_target=ct.target.iOS17,
+            compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
+            skip_model_load=True,
+        )
+        if precision == "int8":
+            from coremltools.optimize import coreml as cto
+
+            weights = cto.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8", granularity="per_channel")
+            package = cto.linear_quantize_weights(package, cto.OptimizationConfig(global_config=weights))
+        package.save(str(path))
+    return path
+
+
+def inspect(path: str | Path) -> dict:
+    """What a package holds, on any system: input and output with shape and type, operations counted, size in bytes.
+
+    Raises ModelFileError for what is no package.
+    """
+    path = _check(path)
+    ct = need("coremltools", INSTALL)
+    try:
+        with quiet(native=True):
+            spec = ct.models.MLModel(str(path), skip_model_load=True).get_spec()
+            program = spec.mlProgram.functions["main"]
+    except Exception as error:  # protobuf and file errors alike mean that the package cannot be read
+        raise ModelFileError(f"{path} is damaged or no Core ML package: convert it again ({error})") from error
+    block = program.block_specializations[program.opset]
+    return {
+        "input": _features(spec.description.input),
+        "output": _features(spec.description.output),
+        "deployment target": program.opset.replace("CoreML", "opset "),
+        "operations": dict(Counter(operation.type for operation in block.operations).most_common()),
+        "precision": _precision(block),
+        "bytes": size_of(path),
+    }
+
+
+def _check(path: str | Path) -> Path:
+    path = check_file(path, suffix=SUFFIX)
+    if not (path / "Manifest.json").exists():
+        raise ModelFileError(f"{path} is damaged or no Core ML package: it has no Manifest.json")
+    return path
+
+
+def _features(features) -> str:
+    return ", ".join(
+        f"{f.name} {f.type.multiArrayType.ArrayDataType.Name(f.type.multiArrayType.dataType)} "
+        f"{list(f.type.multiArrayType.shape)}"
+        for f in features
+    )
+
+
+def _precision(block) -> str:
+    """Type of the convolutions' results, with "int8 weights" where constants are stored so."""
+    kinds = {0: "", 10: "fp16", 11: "fp32"}
+    found = {
+        kinds.get(operation.outputs[0].type.tensorType.dataType, "other")
+        for operation in block.operations
+        if operation.type == "conv"
+    }
+    compressed = any(operation.type.startswith("constexpr") for operation in block.operations)
+    return "/".join(sorted(found)) + (", int8 weights" if compressed else "")
+
+
+def load(path: str | Path, threads: int = 1, *, units: str = "ALL") -> CoreML:
+    """Load a package for prediction, on macOS.
+
+    threads is recorded only: Core ML manages its own. units: ALL, CPU_ONLY, CPU_AND_GPU or CPU_AND_NE.
+
+    Raises UnsupportedPlatformError elsewhere: `inspect` is what works there.
+    """
+    path = _check(path)
+    check_threads(threads)
+    if sys.platform != "darwin":
+        raise UnsupportedPlatformError(
+            "Core ML predicts on macOS, iOS and iPadOS only. Here, cvprod.runtimes.coreml.inspect() reads the package; "
+            "copy it to a Mac (python -m cvprod.bench runtimes) or into the app under deploy/mobile/ios"
+        )
+    return CoreML(path, units)
+
+
+class CoreML(Runtime):
+    """An MLModel; batches up to 64 at once."""
+
+    batch = BATCH
+
+    def __init__(self, path: Path, units: str) -> None:
+        ct = need("coremltools", INSTALL)
+        self.path, self.units = path, units
+        self.model = ct.models.MLModel(str(path), compute_units=getattr(ct.ComputeUnit, units))
+        check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        return self.model.predict({INPUT_NAME: x})[OUTPUT_NAME]
+
+    def describe(self) -> Description:
+        return Description(
+            NAME,
+            version("coremltools"),
+            inspect(self.path)["precision"],
+            1,
+            self.path,
+            size_of(self.path),
+            self.batch,
+            f"compute units {self.units}",
+        )

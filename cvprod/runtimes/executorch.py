@@ -1,0 +1,126 @@
+"""ExecuTorch, the successor of PyTorch Mobile: an exported program in a .pte file and a small C++ runtime.
+
+Conversion: torch.export, lowered to the XNNPACK backend; INT8: torchao's pt2e with XNNPACKQuantizer (per-channel weights,
+static activations). Serving: executorch.runtime, the same runtime that the phone links.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvprod.runtimes.interface import (
+    INPUT,
+    Description,
+    ModelFileError,
+    Runtime,
+    check_file,
+    check_logits,
+    check_precision,
+    check_threads,
+    need,
+    quiet,
+    size_of,
+    version,
+)
+
+NAME = "ExecuTorch"
+SUFFIX = ".pte"
+PRECISIONS = ("fp32", "int8")
+INSTALL = "executorch torchao"
+
+
+def convert(
+    model: torch.nn.Module,
+    path: str | Path,
+    *,
+    precision: str = "fp32",
+    calibration: np.ndarray | None = None,
+) -> Path:
+    """Write `model` as a .pte program of batch 1 for the XNNPACK backend and return its path."""
+    data = check_precision(precision, PRECISIONS, calibration)
+    path = Path(path).with_suffix(SUFFIX)
+    need("executorch", INSTALL)
+    with quiet(native=True), torch.no_grad():
+        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+        from executorch.exir import to_edge_transform_and_lower
+
+        network = model.eval()
+        if data is not None:
+            network = quantize(network, data)
+        exported = torch.export.export(network, (torch.zeros(1, *INPUT),))
+        program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
+    path.write_bytes(program.buffer)
+    return path
+
+
+def quantize(model: torch.nn.Module, calibration: np.ndarray) -> torch.nn.Module:
+    """A graph module with quantise/dequantise pairs where XNNPACK computes in INT8; calibration float32."""
+    need("torchao", INSTALL)
+    with quiet(native=True), torch.no_grad():
+        from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
+            XNNPACKQuantizer,
+            get_symmetric_quantization_config,
+        )
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+
+        quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+        graph = torch.export.export(model.eval(), (torch.zeros(1, *INPUT),)).module()
+        prepared = prepare_pt2e(graph, quantizer)
+        for tile in torch.from_numpy(calibration):
+            prepared(tile[None])
+        return convert_pt2e(prepared)
+
+
+def load(path: str | Path, threads: int = 1) -> ExecuTorch:
+    """Load a .pte file. Raises ModelFileError, MissingRuntimeError.
+
+    ExecuTorch has one thread pool a process: loading with another number of threads changes it for every program.
+    """
+    path = check_file(path, suffix=SUFFIX, magic=b"ET12", offset=4)
+    return ExecuTorch(path, check_threads(threads))
+
+
+class ExecuTorch(Runtime):
+    """A loaded method `forward` of batch 1; larger batches loop."""
+
+    batch = 1
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path, self.threads = path, threads
+        runtime = need("executorch.runtime", INSTALL)
+        self._pool = need("executorch.extension.pybindings.portable_lib", INSTALL)
+        try:
+            with quiet(native=True):
+                self._size_pool()
+                self.program = runtime.Runtime.get().load_program(path)
+                self.method = self.program.load_method("forward")
+                if self.method is None:
+                    raise RuntimeError("it has no method 'forward'")
+                check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+        except RuntimeError as error:
+            raise ModelFileError(f"{path} is damaged or no program of this case study: convert it again ({error})") from error
+
+    def _size_pool(self) -> None:
+        if self._pool._threadpool_get_thread_count() != self.threads:
+            self._pool._unsafe_reset_threadpool(self.threads)
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        self._size_pool()
+        return self.method.execute((torch.from_numpy(x),))[0].numpy()
+
+    def describe(self) -> Description:
+        # XNNPACK's compiled graph is a blob inside the program; its packed int8 weights leave no tensor to ask.
+        quantised = b"quantized_decomposed" in self.path.read_bytes()
+        return Description(
+            NAME,
+            version("executorch"),
+            "int8" if quantised else "fp32",
+            self.threads,
+            self.path,
+            size_of(self.path),
+            self.batch,
+            "XNNPACK backend",
+        )

@@ -1,0 +1,117 @@
+"""LiteRT, TensorFlow Lite's name since 2024: a .tflite flatbuffer and an interpreter of a few megabytes.
+
+Conversion: litert-torch; INT8: ai-edge-quantizer (static, per-channel weights, int8 activations, float32 input and
+output). Serving: ai-edge-litert, with its XNNPACK delegate on CPUs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvprod.runtimes.interface import (
+    INPUT,
+    Description,
+    ModelFileError,
+    Runtime,
+    check_file,
+    check_logits,
+    check_precision,
+    check_threads,
+    need,
+    quiet,
+    size_of,
+    version,
+)
+
+NAME = "LiteRT"
+SUFFIX = ".tflite"
+PRECISIONS = ("fp32", "int8")
+INSTALL = "ai-edge-litert"
+INSTALL_CONVERTER = "litert-torch ai-edge-quantizer"
+
+
+def convert(
+    model: torch.nn.Module,
+    path: str | Path,
+    *,
+    precision: str = "fp32",
+    calibration: np.ndarray | None = None,
+) -> Path:
+    """Write `model` as a .tflite file of batch 1 and return its path.
+
+    The batch is fixed: litert-torch 0.10 lowers a network with a symbolic batch only if no constant is broadcast to it.
+    """
+    data = check_precision(precision, PRECISIONS, calibration)
+    path = Path(path).with_suffix(SUFFIX)
+    litert_torch = need("litert_torch", INSTALL_CONVERTER)
+    with quiet(native=True):
+        edge = litert_torch.convert(model.eval(), (torch.zeros(1, *INPUT),))
+        edge.export(str(path))
+    if data is not None:
+        quantize(path, path, data)
+    return path
+
+
+def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
+    """Make a static INT8 file from a float one: calibration is float32 (N, 1, 96, 96)."""
+    quantizer = need("ai_edge_quantizer.quantizer", INSTALL_CONVERTER)
+    recipe = need("ai_edge_quantizer.recipe", INSTALL_CONVERTER)
+    with quiet(native=True):
+        job = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
+        signature, name = _signature(load(source))
+        statistics = job.calibrate({signature: [{name: tile[None]} for tile in calibration]})
+        job.quantize(statistics).export_model(str(target), overwrite=True)
+    return target
+
+
+def load(path: str | Path, threads: int = 1) -> LiteRT:
+    """Load a .tflite file. Raises ModelFileError, MissingRuntimeError."""
+    path = check_file(path, suffix=SUFFIX, magic=b"TFL3", offset=4)
+    return LiteRT(path, check_threads(threads))
+
+
+class LiteRT(Runtime):
+    """An interpreter of batch 1; larger batches loop."""
+
+    batch = 1
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self.path, self.threads = path, threads
+        interpreter = need("ai_edge_litert.interpreter", INSTALL)
+        try:
+            with quiet(native=True):
+                self.interpreter = interpreter.Interpreter(str(path), num_threads=threads)
+                self.interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelFileError(f"{path} is damaged or no LiteRT model: convert it again ({error})") from error
+        self._input, self._output = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
+        if tuple(self._input["shape"]) != (1, *INPUT):
+            raise ModelFileError(f"{path} takes {tuple(self._input['shape'])}, not {(1, *INPUT)}")
+        check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        self.interpreter.set_tensor(self._input["index"], x)
+        self.interpreter.invoke()
+        return self.interpreter.get_tensor(self._output["index"])
+
+    def describe(self) -> Description:
+        types = {np.dtype(t["dtype"]).name for t in self.interpreter.get_tensor_details() if len(t["shape"]) == 4}
+        return Description(
+            NAME,
+            version("ai-edge-litert"),
+            "int8" if "int8" in types else "fp32",
+            self.threads,
+            self.path,
+            size_of(self.path),
+            self.batch,
+            "XNNPACK delegate",
+        )
+
+
+def _signature(run: LiteRT) -> tuple[str, str]:
+    """Names of the signature and of its input, which calibration data are filed under."""
+    signature, parts = next(iter(run.interpreter.get_signature_list().items()))
+    return signature, parts["inputs"][0]

@@ -1,0 +1,181 @@
+"""ONNX and ONNX Runtime: one file that most engines read, and the engine that reads it on most machines.
+
+Conversion: torch.onnx.export (dynamo) with a symbolic batch; INT8: onnxruntime.quantization, static, QDQ format: pairs of
+QuantizeLinear/DequantizeLinear nodes, which TensorRT and OpenVINO read as well. Serving: onnxruntime.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvprod.runtimes.interface import (
+    INPUT,
+    Description,
+    ModelFileError,
+    Runtime,
+    UnsupportedPlatformError,
+    check_file,
+    check_logits,
+    check_precision,
+    check_threads,
+    need,
+    quiet,
+    size_of,
+    version,
+)
+
+NAME = "ONNX Runtime"
+SUFFIX = ".onnx"
+PRECISIONS = ("fp32", "int8")
+INSTALL = "onnxruntime"
+INSTALL_CONVERTER = "onnx onnxscript"
+INPUT_NAME, OUTPUT_NAME = "tiles", "logits"
+OPSET = 20
+
+
+def convert(
+    model: torch.nn.Module,
+    path: str | Path,
+    *,
+    precision: str = "fp32",
+    calibration: np.ndarray | None = None,
+    opset: int = OPSET,
+) -> Path:
+    """Write `model` as one .onnx file with a symbolic batch `N`, checked, and return its path.
+
+    opset: the ONNX operator set; an engine reads models up to its own, so a lower one travels further.
+    """
+    data = check_precision(precision, PRECISIONS, calibration)
+    path = Path(path).with_suffix(SUFFIX)
+    onnx = need("onnx", INSTALL_CONVERTER)
+    need("onnxscript", INSTALL_CONVERTER)
+    with quiet(native=True):
+        torch.onnx.export(
+            model.eval(),
+            (torch.zeros(2, *INPUT),),
+            str(path),
+            input_names=[INPUT_NAME],
+            output_names=[OUTPUT_NAME],
+            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
+            opset_version=opset,
+            external_data=False,
+            dynamo=True,
+        )
+    onnx.checker.check_model(str(path), full_check=True)
+    if data is not None:
+        quantize(path, path, data)
+    return path
+
+
+def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
+    """Make a static INT8 (QDQ) file from a float one: calibration is float32 (N, 1, 96, 96).
+
+    Symmetric signed weights per channel and signed activations: the combination that TensorRT takes too.
+    """
+    quantization = need("onnxruntime.quantization", INSTALL)
+    shape_inference = need("onnxruntime.quantization.shape_inference", INSTALL)
+    with tempfile.TemporaryDirectory() as folder, quiet(native=True):
+        prepared = Path(folder) / "prepared.onnx"
+        shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            str(prepared),
+            str(target),
+            _Tiles(calibration),
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=quantization.QuantType.QInt8,
+            weight_type=quantization.QuantType.QInt8,
+            extra_options={"ActivationSymmetric": True},
+        )
+    return target
+
+
+class _Tiles:
+    """Calibration tiles one batch at a time, as onnxruntime.quantization reads them."""
+
+    def __init__(self, tiles: np.ndarray, batch: int = 32) -> None:
+        self._batches: Iterator[np.ndarray] = (tiles[i : i + batch] for i in range(0, len(tiles), batch))
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next batch by input name; None at the end."""
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT_NAME: batch}
+
+
+def load(path: str | Path, threads: int = 1, *, providers: Sequence[str] = ("CPUExecutionProvider",)) -> OnnxRuntime:
+    """Load an .onnx file.
+
+    providers: execution providers in order of preference, e.g. ("CUDAExecutionProvider", "CPUExecutionProvider").
+
+    Raises ModelFileError, MissingRuntimeError, and UnsupportedPlatformError for a provider that this build lacks:
+    ONNX Runtime itself would only warn and run on the CPU.
+    """
+    path = check_file(path, suffix=SUFFIX)
+    return OnnxRuntime(path, check_threads(threads), tuple(providers))
+
+
+def session_options(threads: int = 1, *, optimise: str = "all"):
+    """Options as the book serves: that many threads, one graph at a time, no spinning.
+
+    optimise: disable, basic, extended or all, the levels of graph optimisation.
+    """
+    ort = need("onnxruntime", INSTALL)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = check_threads(threads)
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_{_LEVELS[optimise]}")
+    # Idle threads sleep instead of spinning: on a shared box they would take the cores that decode the next image.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    return options
+
+
+_LEVELS = {"disable": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
+
+
+class OnnxRuntime(Runtime):
+    """An InferenceSession; any batch."""
+
+    def __init__(self, path: Path, threads: int, providers: tuple[str, ...]) -> None:
+        ort = need("onnxruntime", INSTALL)
+        missing = [name for name in providers if name not in ort.get_available_providers()]
+        if missing:
+            raise UnsupportedPlatformError(
+                f"this onnxruntime has no {', '.join(missing)}; it has {', '.join(ort.get_available_providers())}. "
+                "CUDA and TensorRT come with onnxruntime-gpu, Core ML with the macOS wheel"
+            )
+        self.path, self.threads = path, threads
+        try:
+            self.session = ort.InferenceSession(str(path), session_options(threads), providers=list(providers))
+        except Exception as error:  # ONNX Runtime has one exception class a status code, and no common base
+            raise ModelFileError(f"{path} is damaged or no ONNX model: convert it again ({error})") from error
+        inputs = self.session.get_inputs()
+        if len(inputs) != 1 or tuple(inputs[0].shape[1:]) != INPUT or inputs[0].type != "tensor(float)":
+            took = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
+            raise ModelFileError(f"{path} takes {took}, not one float32 input (N, {', '.join(map(str, INPUT))})")
+        self._input = inputs[0].name
+        if isinstance(inputs[0].shape[0], int):
+            self.batch = inputs[0].shape[0]
+        check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        return self.session.run(None, {self._input: x})[0]
+
+    def describe(self) -> Description:
+        onnx = need("onnx", INSTALL_CONVERTER)
+        nodes = {node.op_type for node in onnx.load(str(self.path), load_external_data=False).graph.node}
+        return Description(
+            NAME,
+            version("onnxruntime"),
+            "int8" if {"QuantizeLinear", "QLinearConv", "ConvInteger"} & nodes else "fp32",
+            self.threads,
+            self.path,
+            size_of(self.path),
+            self.batch,
+            self.session.get_providers()[0],
+        )

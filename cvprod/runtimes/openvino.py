@@ -1,0 +1,130 @@
+"""OpenVINO: Intel's converter, quantiser (NNCF) and runtime for x86 and Arm CPUs, Intel GPUs and NPUs.
+
+Conversion: openvino.convert_model straight from the PyTorch module (the Model Optimizer's successor; `ovc` on the command
+line); INT8: nncf.quantize (the successor of POT). Serving: openvino.Core (the Inference Engine's successor).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvprod.runtimes.interface import (
+    INPUT,
+    Description,
+    ModelFileError,
+    Runtime,
+    check_file,
+    check_logits,
+    check_precision,
+    check_threads,
+    need,
+    quiet,
+    version,
+)
+
+NAME = "OpenVINO"
+SUFFIX = ".xml"
+PRECISIONS = ("fp32", "fp16", "int8")
+INSTALL = "openvino"
+INSTALL_CONVERTER = "openvino nncf"
+
+
+def convert(
+    model: torch.nn.Module,
+    path: str | Path,
+    *,
+    precision: str = "fp32",
+    calibration: np.ndarray | None = None,
+) -> Path:
+    """Write `model` as OpenVINO IR (.xml for the graph, .bin beside it for the weights) and return the .xml path.
+
+    The batch is dynamic. fp16 halves the file: weights are stored so, and computed with in whatever type `load` asks for.
+    """
+    data = check_precision(precision, PRECISIONS, calibration)
+    path = Path(path).with_suffix(SUFFIX)
+    ov = need("openvino", INSTALL)
+    with quiet(native=True), torch.no_grad():
+        graph = ov.convert_model(model.eval(), example_input=torch.zeros(2, *INPUT), input=[-1, *INPUT])
+        if data is not None:
+            graph = quantize(graph, data)
+        ov.save_model(graph, str(path), compress_to_fp16=precision == "fp16")
+    return path
+
+
+def quantize(graph, calibration: np.ndarray):
+    """Post-training static INT8 of an openvino.Model; calibration float32 (N, 1, 96, 96)."""
+    nncf = need("nncf", INSTALL_CONVERTER)
+    with quiet(native=True):
+        tiles = nncf.Dataset(calibration[:, None])
+        return nncf.quantize(graph, tiles, subset_size=len(calibration))
+
+
+def load(path: str | Path, threads: int = 1, *, compute: str | None = "f32", device: str = "CPU") -> OpenVINO:
+    """Load an OpenVINO .xml (or an .onnx file: the same engine reads both).
+
+    compute: type of the arithmetic that is not INT8: "f32", "bf16", "f16", or None to leave the choice to OpenVINO,
+    which takes bf16 on CPUs that have it, without a word. `describe()` says what was taken.
+    """
+    path = Path(path)
+    path = check_file(path, suffix=path.suffix if path.suffix == ".onnx" else SUFFIX)
+    if path.suffix == SUFFIX and not path.with_suffix(".bin").exists():
+        raise ModelFileError(f"{path} has lost its weights: {path.with_suffix('.bin').name} must lie beside it")
+    return OpenVINO(path, check_threads(threads), compute, device)
+
+
+class OpenVINO(Runtime):
+    """A compiled model; any batch."""
+
+    def __init__(self, path: Path, threads: int, compute: str | None, device: str) -> None:
+        ov = need("openvino", INSTALL)
+        self.path, self.threads = path, threads
+        config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        if compute is not None:
+            config["INFERENCE_PRECISION_HINT"] = compute
+        try:
+            self.compiled = ov.Core().compile_model(str(path), device, config)
+        except RuntimeError as error:
+            raise ModelFileError(f"{path} is damaged or no OpenVINO model: convert it again ({error})") from error
+        self._request = self.compiled.create_infer_request()
+        try:
+            logits = self._run(np.zeros((1, *INPUT), np.float32))
+        except RuntimeError as error:
+            shape = self.compiled.input(0).partial_shape
+            raise ModelFileError(f"{path} takes {shape}, not (N, {', '.join(map(str, INPUT))})") from error
+        check_logits(logits, 1, path)
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        # share_inputs: no copy in; the copy out is ours, because the request reuses its buffer at the next call.
+        return self._request.infer({0: x}, share_inputs=True)[0].copy()
+
+    def describe(self) -> Description:
+        kinds = convolution_types(self.compiled)
+        weights = self.path.with_suffix(".bin") if self.path.suffix == SUFFIX else None
+        size = self.path.stat().st_size + (weights.stat().st_size if weights else 0)
+        return Description(
+            NAME,
+            version("openvino"),
+            "/".join(sorted(kinds)),
+            int(self.compiled.get_property("INFERENCE_NUM_THREADS")),
+            self.path,
+            size,
+            self.batch,
+            f"{self.compiled.get_property('EXECUTION_DEVICES')[0]}, LATENCY hint",
+        )
+
+
+_TYPES = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "u8": "int8", "i8": "int8"}
+
+
+def convolution_types(compiled) -> set[str]:
+    """Types in which the executed graph computes its convolutions, from the runtime's own account of it."""
+    found = set()
+    for operation in compiled.get_runtime_model().get_ops():
+        info = operation.get_rt_info()
+        if info["layerType"].astype(str).startswith("Convolution"):
+            kind = info["runtimePrecision"].astype(str)
+            found.add(_TYPES.get(kind, kind))
+    return found or {"unknown"}

@@ -1,0 +1,102 @@
+"""PyTorch itself, as the reference: eager, and compiled by torch.compile's inductor.
+
+Conversion writes a torch.export program (.pt2): the graph with its weights, loaded without the Python class that made
+it. INT8 for PyTorch on a CPU is a matter of the inductor backend; chapter 2 has it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvprod.runtimes.interface import (
+    INPUT,
+    Description,
+    ModelFileError,
+    Runtime,
+    check_file,
+    check_logits,
+    check_precision,
+    check_threads,
+    quiet,
+    size_of,
+)
+
+NAME = "PyTorch"
+SUFFIX = ".pt2"
+PRECISIONS = ("fp32",)
+INSTALL = "torch"
+
+
+def convert(
+    model: torch.nn.Module,
+    path: str | Path,
+    *,
+    precision: str = "fp32",
+    calibration: np.ndarray | None = None,
+) -> Path:
+    """Write `model` as an exported program with a symbolic batch and return its path."""
+    check_precision(precision, PRECISIONS, calibration)
+    path = Path(path).with_suffix(SUFFIX)
+    with quiet():
+        batch = torch.export.Dim("N", min=1)
+        program = torch.export.export(model.eval(), (torch.zeros(2, *INPUT),), dynamic_shapes=({0: batch},))
+        torch.export.save(program, path)
+    return path
+
+
+def load(path: str | Path, threads: int = 1, *, compiled: bool = False) -> PyTorch:
+    """Load an exported program; compiled=True compiles it at the first call (half a minute, needs a C++ compiler)."""
+    path = check_file(path, suffix=SUFFIX, magic=b"PK")
+    try:
+        with quiet():
+            module = torch.export.load(path).module()
+    except Exception as error:  # zip, JSON and schema errors: torch.export names no class for a bad file
+        raise ModelFileError(f"{path} is damaged or no exported program: convert it again ({error})") from error
+    return wrap(module, threads, compiled=compiled, path=path)
+
+
+def wrap(model: torch.nn.Module, threads: int = 1, *, compiled: bool = False, path: Path | None = None) -> PyTorch:
+    """A module that is already in memory behind the interface of the other runtimes."""
+    return PyTorch(model, check_threads(threads), compiled, path)
+
+
+class PyTorch(Runtime):
+    """A module, any batch. Sets torch's intra-op threads for its own calls and puts them back."""
+
+    def __init__(self, module: torch.nn.Module, threads: int, compiled: bool, path: Path | None) -> None:
+        self.path, self.threads, self.compiled = path, threads, compiled
+        self._types = {p.dtype for p in module.parameters()}
+        # Exported modules refuse .eval(): they were exported in eval mode and stay there.
+        self.module = module if path else module.eval()
+        if compiled:
+            self.module = torch.compile(self.module, dynamic=False)
+        else:
+            check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        before = torch.get_num_threads()
+        if before != self.threads:
+            torch.set_num_threads(self.threads)
+        try:
+            # no_grad, not inference_mode: a compiled function would be specialised on inference tensors.
+            with torch.no_grad():
+                return self.module(torch.from_numpy(x)).float().numpy()
+        finally:
+            if before != self.threads:
+                torch.set_num_threads(before)
+
+    def describe(self) -> Description:
+        names = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+        return Description(
+            f"{NAME} {'compiled' if self.compiled else 'eager'}",
+            torch.__version__,
+            "/".join(sorted(names.get(t, str(t)) for t in self._types)) or "fp32",
+            self.threads,
+            self.path,
+            size_of(self.path) if self.path else None,
+            None,
+            "inductor" if self.compiled else "",
+        )
