@@ -164,13 +164,16 @@ def contract_distance(checks: Mapping[str, Sequence[Check]]) -> Figure:
     names = list(REQUIREMENTS)
     for number, (candidate, found) in enumerate(checks.items()):
         colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
-        ratios = [(names.index(c.name), _strain(c)) for c in found if c.measured is not None]
-        y, x = np.array(ratios).T
+        shift = 0.24 * (number - (len(checks) - 1) / 2)  # side by side, so that equal ones do not hide each other
+        ratios = [(_strain(c), names.index(c.name) + shift) for c in found if c.measured is not None]
+        x, y = np.array(ratios).reshape(-1, 2).T
         ax.plot(x, y, linestyle="", marker=marker, color=colour, markersize=8, label=candidate)
     ax.axvline(1, color=GREY, linestyle="--", linewidth=1.4)
     ax.set_xscale("log")
-    plain_log(ax.xaxis)
+    low, high = ax.get_xlim()
+    ax.set_xlim(min(low, 0.5), max(high, 2))
     ax.axvspan(1, ax.get_xlim()[1], color=PALETTE[1], alpha=0.1, linewidth=0)
+    plain_log(ax.xaxis)
     ax.set_yticks(range(len(names)), names)
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_xlabel("measured over limit (right of 1: broken)")

@@ -44,7 +44,7 @@ def closed_loop(fn: Callable[[], object], *, seconds: float, clients: int = 1, t
     """`clients` threads call `fn` one call after the other, each pausing `think` seconds after an answer.
 
     The next call waits for the answer to the last one. So a slow callee is asked less often, exactly while it is
-    slow: coordinated omission (the term is Gil Tene's, "How NOT to measure latency", 2013).
+    slow: coordinated omission (the term is Gil Tene's, "How NOT to measure latency", 2015).
     """
     _check(seconds=seconds, workers=clients)
     rows: list[tuple[float, float]] = []
