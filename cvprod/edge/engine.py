@@ -1,4 +1,8 @@
-"""Open a model file for inference on a device: LiteRT for .tflite, ONNX Runtime for .onnx. No PyTorch on board."""
+"""Open a model file for inference on a device: LiteRT for .tflite, ONNX Runtime for .onnx.
+
+`cvprod.runtimes` converts, inspects and compares, and imports PyTorch for it; a device has no room for that. What is
+left here is the serving half, plus one thing that only a fully integer file (Coral) needs: its own input type.
+"""
 
 from __future__ import annotations
 

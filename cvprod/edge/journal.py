@@ -1,7 +1,8 @@
 """The device's log of decisions: JSON lines, bounded in size, and never a reason to stop inspecting.
 
-Policy on a full disk, in this order: give up the oldest closed file; if that does not help, drop lines, count them,
-and try again a little later. The count is written with the first line that fits again, so that a gap says it is one.
+Policy on a full disk, in this order: give up closed files, the oldest first; if that does not help, drop lines,
+count them, and try again a little later. The count is written with the first line that fits again, so that a gap in
+the log says that it is one.
 """
 
 from __future__ import annotations
@@ -49,19 +50,18 @@ class Journal:
             return self._drop()
         line = dict(record, dropped_before=self._unreported) if self._unreported else record
         text = json.dumps(line, separators=(",", ":")) + "\n"
-        for attempt in (1, 2):
+        while True:
             try:
                 self._room(len(text))
                 with self._current.open("a", encoding="utf-8") as file:
                     file.write(text)
             except OSError:
-                if attempt == 1 and self._forget_oldest():
+                if self._forget_oldest():
                     continue
                 self._blocked_until = time.monotonic() + RETRY_S
                 return self._drop()
             self._unreported = 0
             return True
-        return self._drop()
 
     def _drop(self) -> bool:
         self.dropped += 1
@@ -83,7 +83,8 @@ class Journal:
         return sorted(self.folder.glob("[0-9]*.jsonl"))
 
     def _forget_oldest(self) -> bool:
-        closed = self._closed()
-        if closed:
-            closed[0].unlink(missing_ok=True)
-        return bool(closed)
+        try:
+            self._closed()[0].unlink()
+        except (IndexError, OSError):
+            return False
+        return True

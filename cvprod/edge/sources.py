@@ -57,7 +57,7 @@ def _folder(folder: Path, after: str, watch: bool, poll_s: float) -> Iterator[tu
 def read_grey(path: Path) -> np.ndarray | None:
     """The picture as uint8 (H, W), or None where the file is none: missing, empty, cut short, not an image.
 
-    Strict on purpose: OpenCV would decode the upper half of a truncated JPEG, and the grey rest passes for clean steel.
+    Strict on purpose: some decoders fill the missing half of a picture with grey, which passes for clean steel.
     """
     try:
         return read_image(path) if path.stat().st_size <= MAX_BYTES else None
