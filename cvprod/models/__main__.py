@@ -78,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     make.add_argument("--force", action="store_true", help="ship even if it is worse than what is shipped")
     for option, kind in {
         "tiles": int, "epochs": int, "batch": int, "lr": float, "weight-decay": float, "smoothing": float,
-        "patience": int, "precision": str, "strength": float, "conditions": str, "seed": int,
+        "patience": int, "polish": int, "precision": str, "strength": float, "conditions": str, "seed": int,
     }.items():  # fmt: skip
         make.add_argument(f"--{option}", type=kind, help=f"default {getattr(Recipe(), option.replace('-', '_'))}")
     make.add_argument("--grow", action=argparse.BooleanOptionalAction, help="smaller pictures in the first epochs")

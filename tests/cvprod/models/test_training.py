@@ -215,6 +215,25 @@ def test_training_ships_and_never_replaces_better_weights_silently(small_world, 
     assert f"{first.new.accuracy:.2%}" in forced.message and f"{forced.new.accuracy:.2%}" in forced.message
 
 
+def test_polishing_is_kept_only_if_validation_gains(small_world, monkeypatch):
+    train("tiny", replace(QUICK, epochs=4, polish=2), folder=small_world, progress=False)
+    content = card("tiny", folder=small_world)["training"]
+    assert content["epochs_run"] == 6 and content["recipe"]["polish"] == 2
+    assert content["command"].endswith("--epochs 4 --polish 2")
+
+    def ruined(model, *rest, **options):
+        history = fit(model, *rest, **options)
+        if rest[2].epochs == 2:  # the second cycle
+            nn.init.zeros_(model.head.weight)
+            history.val_loss = [99.0, 99.0]
+        return history
+
+    monkeypatch.setattr(training_module, "fit", ruined)
+    train("tiny", replace(QUICK, epochs=4, polish=2), folder=small_world, force=True, progress=False)
+    assert load_weights("tiny", folder=small_world).head.weight.abs().max() > 0
+    assert card("tiny", folder=small_world)["training"]["best_epoch"] <= 4
+
+
 def test_command_line(small_world, capsys):
     base = ["--folder", str(small_world)]
     assert main([*base, "train", "tiny", "--epochs", "20", "--seed", "7"]) == 0

@@ -9,9 +9,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import cvprod
 from cvprod.models import (
     NETWORKS,
     SIZE_LIMIT,
+    WEIGHTS,
     WeightsError,
     card,
     evaluate,
