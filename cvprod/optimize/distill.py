@@ -1,0 +1,130 @@
+"""Knowledge distillation: a small network learns from a large one's doubts, not from labels alone.
+
+Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", arXiv:1503.02531 (2015).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from cvprod.models.evaluation import Predict
+
+
+def kd_loss(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float = 4.0,
+    alpha: float = 0.9,
+) -> Tensor:
+    """Hinton's loss: `alpha` parts of the teacher's softened probabilities, the rest of the label.
+
+    Logits are float (N, classes), labels int64 (N,); returns a scalar. A temperature above 1 shows how the teacher
+    ranks the *wrong* classes; T^2 undoes the shrinking of the gradient that comes with it (section 2 of the paper).
+    """
+    if temperature <= 0 or not 0 <= alpha <= 1:
+        raise ValueError(f"temperature must be above 0 and alpha within 0..1, not {temperature} and {alpha}.")
+    soft = F.kl_div(
+        F.log_softmax(student_logits / temperature, dim=1),
+        F.log_softmax(teacher_logits / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    hard = F.cross_entropy(student_logits, labels)
+    return alpha * temperature**2 * soft + (1 - alpha) * hard
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Tiles, labels and, for distillation, what the teacher said about each tile.
+
+    images: uint8 (N, 1, S, S); labels: int64 (N,); teacher: float32 (N, classes) logits, or None to learn from labels.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    teacher: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if self.teacher is not None and len(self.teacher) != len(self.images):
+            raise ValueError(f"{len(self.images)} tiles but teacher logits for {len(self.teacher)}: ask it again")
+
+
+def ask(teacher: Predict, images: np.ndarray, *, batch: int = 128, progress: bool = False) -> np.ndarray:
+    """The teacher's logits, float32 (N, classes): computed once, used in every epoch."""
+    starts = tqdm(range(0, len(images), batch), desc="teacher", disable=not progress)
+    return np.concatenate([teacher(images[i : i + batch]) for i in starts]).astype(np.float32)
+
+
+@dataclass
+class History:
+    """Loss of every step, and how long the training took [s]."""
+
+    losses: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Mirror each tile at random: a flaw on steel has no left or right, and the teacher's answer stays valid."""
+    for axis in (2, 3):
+        chosen = torch.rand(len(images), generator=generator) < 0.5
+        images = torch.where(chosen[:, None, None, None], images.flip(axis), images)
+    return images
+
+
+def fit(
+    model: nn.Module,
+    data: TrainingSet,
+    *,
+    steps: int,
+    batch: int = 64,
+    lr: float = 2e-3,
+    temperature: float = 4.0,
+    alpha: float = 0.9,
+    weight_decay: float = 1e-2,
+    seed: int = 0,
+    progress: bool = False,
+    each_step: Callable[[int], None] | None = None,
+) -> History:
+    """Train in place for `steps` batches: distillation where `data` has a teacher, plain labels where not.
+
+    AdamW with a one-cycle learning rate that peaks at `lr`; tiles are drawn in shuffled passes and mirrored at random.
+    `each_step(step)` is called after every step (to freeze observers, say). Leaves the model in eval mode.
+    """
+    if steps < 1 or not len(data.images):
+        raise ValueError(f"nothing to train: {steps} steps on {len(data.images)} tiles")
+    generator = torch.Generator().manual_seed(seed)
+    images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
+    teacher = None if data.teacher is None else torch.from_numpy(data.teacher)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps + 1, pct_start=0.25)
+    order, history, begun = torch.empty(0, dtype=torch.long), History(), time.perf_counter()
+    model.train()
+    for step in tqdm(range(steps), desc="train", disable=not progress):
+        if len(order) < batch:
+            order = torch.cat([order, torch.randperm(len(images), generator=generator)])
+        chosen, order = order[:batch], order[batch:]
+        logits = model(_flip(images[chosen], generator))
+        if teacher is None:
+            loss = F.cross_entropy(logits, labels[chosen])
+        else:
+            loss = kd_loss(logits, teacher[chosen], labels[chosen], temperature=temperature, alpha=alpha)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        history.losses.append(loss.item())
+        if each_step:
+            each_step(step)
+    model.eval()
+    history.seconds = time.perf_counter() - begun
+    return history

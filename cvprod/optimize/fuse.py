@@ -1,0 +1,150 @@
+"""Layer fusion and operator optimisation: the same answers from fewer operations.
+
+Everything here keeps the function that the network computes; only the arithmetic is arranged anew.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from torch import nn
+
+from cvprod.models.evaluation import Predict
+
+LEVELS = {
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+}
+
+
+def fold_conv_bn(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
+    """One convolution that does what `bn(conv(x))` does in eval mode.
+
+    BatchNorm at inference is a scale and a shift per channel, y = (x - mean) / sqrt(var + eps) * gamma + beta, and a
+    convolution is linear: the scale goes into its weights and the shift into its bias.
+    Source: Jacob et al., "Quantization and training of neural networks", arXiv:1712.05877, section 3.2.
+    """
+    scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+    folded = copy.deepcopy(conv)
+    folded.weight = nn.Parameter(conv.weight * scale[:, None, None, None])
+    bias = torch.zeros_like(bn.running_mean) if conv.bias is None else conv.bias
+    folded.bias = nn.Parameter((bias - bn.running_mean) * scale + bn.bias)
+    return folded
+
+
+@torch.no_grad()
+def fold_batchnorms(model: nn.Module) -> nn.Module:
+    """A copy in eval mode in which every BatchNorm that directly follows a convolution is folded into it.
+
+    Looks at neighbours of the same container, which is where torchvision's networks and the student have them.
+    """
+    model = copy.deepcopy(model).eval()
+    for parent in list(model.modules()):
+        names = list(parent._modules)
+        for first, second in itertools.pairwise(names):
+            conv, bn = parent._modules[first], parent._modules[second]
+            if isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d):
+                parent._modules[first] = fold_conv_bn(conv, bn)
+                parent._modules[second] = nn.Identity()
+    return model
+
+
+def count(model: nn.Module, kind: type[nn.Module]) -> int:
+    """How many modules of one kind a network holds."""
+    return sum(isinstance(module, kind) for module in model.modules())
+
+
+def export(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.uint8) -> Path:
+    """Write the network as one ONNX file: input `pixels` (batch, 1, 96, 96) of `dtype`, output `logits` (batch, 7).
+
+    The batch is dynamic. torch.export records the graph, and the exporter folds BatchNorms on the way.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    example = torch.zeros(2, 1, 96, 96).to(dtype)
+    torch.onnx.export(
+        model.eval(),
+        (example,),
+        path,
+        dynamo=True,
+        input_names=["pixels"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        external_data=False,
+        verbose=False,
+    )
+    return path
+
+
+def session(path: str | Path | bytes, *, level: str = "all", threads: int = 1) -> ort.InferenceSession:
+    """An ONNX Runtime session on the CPU, with `threads` threads inside an operator.
+
+    level: "none", "basic" (constant folding, redundant nodes), "extended" (fusions), "all" (memory layout too).
+    Raises ValueError for another level and FileNotFoundError for a missing file.
+    """
+    if level not in LEVELS:
+        raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}.")
+    if not isinstance(path, bytes) and not Path(path).is_file():
+        raise FileNotFoundError(f"{path} is not there: export the network first (cvprod.optimize.fuse.export).")
+    options = ort.SessionOptions()
+    options.graph_optimization_level = LEVELS[level]
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0" if threads == 1 else "1")
+    options.log_severity_level = 3  # the layout warning about a saved graph does not concern a reader
+    model = path if isinstance(path, bytes) else str(path)
+    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_predict(path: str | Path | bytes, *, level: str = "all", threads: int = 1) -> Predict:
+    """An ONNX file as a `predict` function: uint8 (N, 1, 96, 96) -> float32 logits (N, 7)."""
+    runtime = session(path, level=level, threads=threads)
+    pixels = runtime.get_inputs()[0]
+    dtype = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}[pixels.type]
+    name = pixels.name
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return runtime.run(None, {name: images.astype(dtype, copy=False)})[0]
+
+    return predict
+
+
+def operators(path: str | Path, *, level: str = "none") -> Counter[str]:
+    """Which operators ONNX Runtime will run, and how many of each, after its optimisations at `level`."""
+    if level == "none":
+        return Counter(node.op_type for node in onnx.load(path).graph.node)
+    options = ort.SessionOptions()
+    options.graph_optimization_level = LEVELS[level]
+    options.log_severity_level = 3
+    saved = Path(path).with_suffix(f".{level}.onnx")
+    options.optimized_model_filepath = str(saved)
+    ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    found = Counter(node.op_type for node in onnx.load(saved).graph.node)
+    saved.unlink()
+    return found
+
+
+def torch_compile(model: nn.Module) -> tuple[Predict, float]:
+    """The network through torch.compile for one tile at a time, and the seconds that its first call took.
+
+    The first call traces, generates C++ and compiles it; a production start-up pays that, or caches it.
+    """
+    compiled = torch.compile(model.eval(), dynamic=False)
+
+    @torch.inference_mode()
+    def predict(images: np.ndarray) -> np.ndarray:
+        tiles = torch.from_numpy(np.ascontiguousarray(images)).split(1)
+        return torch.cat([compiled(tile) for tile in tiles]).numpy()
+
+    begun = time.perf_counter()
+    predict(np.zeros((1, 1, 96, 96), np.uint8))
+    return predict, time.perf_counter() - begun

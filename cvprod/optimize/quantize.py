@@ -1,0 +1,373 @@
+"""Quantisation: INT8 by hand, then by the libraries that run it, and the half-precision formats.
+
+The first half is the arithmetic (affine quantisation, observers, sensitivity), short enough to read in a lesson. The
+second half calls ONNX Runtime, torchao and NNCF, which do the same and then *run* it in integers.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from cvprod.models.evaluation import Predict
+from cvprod.models.networks import PIXEL_MEAN, PIXEL_SCALE
+
+# --- by hand -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Affine:
+    """The map between real numbers and integers: real = scale * (integer - zero_point).
+
+    `low` and `high` are the integers' range: 0..255 for unsigned bytes, -128..127 for signed ones.
+    """
+
+    scale: float
+    zero_point: int
+    low: int = 0
+    high: int = 255
+
+    @classmethod
+    def of_range(cls, smallest: float, largest: float, *, bits: int = 8, signed: bool = False) -> Affine:
+        """The map that spends `bits` on smallest..largest.
+
+        Zero is always inside, and is hit exactly: padding and ReLU produce it all the time. `signed` maps are
+        symmetric about zero (zero_point 0), which is how weights are stored.
+        Source: Jacob et al., arXiv:1712.05877, section 2.1.
+        """
+        if not 2 <= bits <= 16 or not smallest <= largest:
+            raise ValueError(f"2 to 16 bits and smallest <= largest, not {bits} bits, {smallest}..{largest}.")
+        if signed:
+            high = 2 ** (bits - 1) - 1
+            reach = max(abs(smallest), abs(largest)) or 1.0
+            return cls(reach / high, 0, -high, high)
+        smallest, largest, high = min(smallest, 0.0), max(largest, 0.0), 2**bits - 1
+        scale = (largest - smallest) / high or 1.0
+        return cls(scale, round(-smallest / scale), 0, high)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """Real numbers to integers (int32), rounded to nearest and clipped to the range."""
+        return torch.clamp(torch.round(x / self.scale) + self.zero_point, self.low, self.high).int()
+
+    def dequantize(self, q: Tensor) -> Tensor:
+        """Integers back to float32."""
+        return (q - self.zero_point) * self.scale
+
+    def error(self, x: Tensor) -> float:
+        """Mean squared error of a round trip."""
+        return float(((self.dequantize(self.quantize(x)) - x) ** 2).mean())
+
+
+def minmax(x: Tensor, **options) -> Affine:
+    """Observer: the whole range. One outlier makes every step wider."""
+    return Affine.of_range(float(x.min()), float(x.max()), **options)
+
+
+def percentile(x: Tensor, keep: float = 99.9, **options) -> Affine:
+    """Observer: the range without the outermost (100 - keep) % of values, which will be clipped."""
+    tail = (100 - keep) / 2
+    smallest, largest = np.percentile(x.numpy(), [tail, 100 - tail])
+    return Affine.of_range(float(smallest), float(largest), **options)
+
+
+def least_squares(x: Tensor, candidates: int = 40, **options) -> Affine:
+    """Observer: of `candidates` shrunken ranges, the one with the least mean squared error of a round trip."""
+    smallest, largest = float(x.min()), float(x.max())
+    shares = np.linspace(1, 1 / candidates, candidates)
+    return min(
+        (Affine.of_range(smallest * float(s), largest * float(s), **options) for s in shares), key=lambda a: a.error(x)
+    )
+
+
+def fake_quantize_weight(weight: Tensor, bits: int, *, per_channel: bool = True) -> Tensor:
+    """Weights (outputs, ...) after a round trip through `bits`-bit integers; one scale per output channel, or one in all."""
+    high = 2 ** (bits - 1) - 1
+    reach = weight.abs().flatten(1).amax(1) if per_channel else weight.abs().max().expand(len(weight))
+    scale = (reach / high).clamp_min(1e-12).reshape(-1, *[1] * (weight.ndim - 1))
+    return torch.clamp(torch.round(weight / scale), -high, high) * scale
+
+
+def layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The convolutions and linear layers of a network, by name, in order of definition."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+
+
+@contextmanager
+def quantized_layers(model: nn.Module, bits: dict[str, int]) -> Iterator[None]:
+    """Inside, the named layers work with weights and inputs of so many bits (simulated in float32)."""
+    known, saved, handles = layers(model), {}, []
+    if unknown := sorted(set(bits) - set(known)):
+        raise ValueError(f"no layer called {', '.join(unknown)}; the layers are {', '.join(known)}.")
+    try:
+        for name, width in bits.items():
+            layer = known[name]
+            saved[name] = layer.weight.data
+            layer.weight.data = fake_quantize_weight(layer.weight.data, width)
+
+            def round_trip(module, inputs, width=width):
+                rule = minmax(inputs[0], bits=width)
+                return (rule.dequantize(rule.quantize(inputs[0])),)
+
+            handles.append(layer.register_forward_pre_hook(round_trip))
+        yield
+    finally:
+        for name, weight in saved.items():
+            known[name].weight.data = weight
+        for handle in handles:
+            handle.remove()
+
+
+@torch.inference_mode()
+def sensitivity(model: nn.Module, images: np.ndarray, *, bits: int = 8) -> dict[str, float]:
+    """How much each layer alone, at `bits` bits, disturbs the answer: mean KL divergence from the float32 one [nat].
+
+    No labels are needed, and the divergence moves long before the accuracy does.
+    """
+    pixels = torch.from_numpy(images)
+    truth = model(pixels).log_softmax(1)
+    scores = {}
+    for name in layers(model):
+        with quantized_layers(model, {name: bits}):
+            answer = model(pixels).log_softmax(1)
+        scores[name] = float((truth.exp() * (truth - answer)).sum(1).mean())
+    return scores
+
+
+def mixed_precision(scores: dict[str, float], share: float, *, low: int = 4, high: int = 8) -> dict[str, int]:
+    """Bits for each layer: `high` for the most sensitive `share` (0..1) of the layers, `low` for the others."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"share must lie between 0 and 1, not {share}.")
+    ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+    kept = set(ranked[: round(share * len(ranked))])
+    return {name: high if name in kept else low for name in scores}
+
+
+def weight_bytes(model: nn.Module, bits: dict[str, int] | None = None) -> int:
+    """Bytes of all weights when the named layers take so many bits and everything else float32."""
+    bits = bits or {}
+    named = {f"{name}.weight": width for name, width in bits.items()}
+    return sum(p.numel() * named.get(name, 32) for name, p in model.named_parameters()) // 8
+
+
+# --- half precision ----------------------------------------------------------------------------------------
+
+
+def reduced(model: nn.Module, dtype: torch.dtype) -> Predict:
+    """The network in float16 or bfloat16 on the CPU, weights and activations; answers in float32."""
+    model = copy.deepcopy(model).to(dtype).eval()
+
+    @torch.inference_mode()
+    def predict(images: np.ndarray) -> np.ndarray:
+        parts = torch.from_numpy(np.ascontiguousarray(images)).split(64)
+        return torch.cat([model(part).float() for part in parts]).numpy()
+
+    return predict
+
+
+# --- ONNX Runtime ------------------------------------------------------------------------------------------
+
+
+def static_qdq(
+    source: str | Path,
+    target: str | Path,
+    images: np.ndarray,
+    *,
+    activation: str = "uint8",
+    per_channel: bool = True,
+    method: str = "minmax",
+    exclude: Sequence[str] = (),
+    bytes_in: bool = False,
+) -> Path:
+    """Post-training INT8: a float ONNX file to one whose tensors carry Quantize/Dequantize pairs.
+
+    images: uint8 (N, 1, S, S) calibration tiles, a few hundred of what the line really makes. activation: "uint8" or
+    "int8" (signed activations miss the fast kernels of most x86 CPUs). method: "minmax", "percentile" or "entropy".
+    exclude: names of nodes or operator types that stay in float. bytes_in: see `accept_bytes`.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    methods = {m.name.lower(): m for m in CalibrationMethod}
+    types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
+    if method not in methods or activation not in types:
+        raise ValueError(f"unknown method {method!r} or activation {activation!r}; {sorted(methods)}, {sorted(types)}.")
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        graph = onnx.load(prepared).graph
+        excluded = [node.name for node in graph.node if node.name in exclude or node.op_type in exclude]
+        quantize_static(
+            str(prepared),
+            str(target),
+            _Reader(graph.input[0], images),
+            quant_format=QuantFormat.QDQ,
+            per_channel=per_channel,
+            activation_type=types[activation],
+            weight_type=QuantType.QInt8,
+            calibrate_method=methods[method],
+            nodes_to_exclude=excluded,
+        )
+    return accept_bytes(target, target) if bytes_in else target
+
+
+class _Reader:
+    """What ONNX Runtime asks for calibration tiles, in batches of 32."""
+
+    def __init__(self, value: onnx.ValueInfoProto, images: np.ndarray) -> None:
+        dtype = np.uint8 if value.type.tensor_type.elem_type == onnx.TensorProto.UINT8 else np.float32
+        parts = (images[i : i + 32].astype(dtype) for i in range(0, len(images), 32))
+        self.batches = iter([{value.name: part} for part in parts])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.batches, None)
+
+
+def accept_bytes(source: str | Path, target: str | Path) -> Path:
+    """Let the camera's bytes *be* the first quantised tensor, and drop the arithmetic that would remake them.
+
+    A quantised graph begins with cast, subtract 128, divide by 64, (rearrange,) quantise. Quantisation with scale 1/64
+    and zero point 128 undoes that arithmetic exactly: all that is left of it is the rearranging, done on bytes.
+    Raises ValueError for a graph that does not begin so.
+    """
+    model = onnx.load(source)
+    graph = model.graph
+    users = {name: node for node in graph.node for name in node.input}
+    chain, name = [], graph.input[0].name
+    while not chain or chain[-1].op_type != "QuantizeLinear":
+        if name not in users or users[name].op_type not in _BEFORE_QUANTIZE:
+            raise ValueError(f"{source}: the graph does not begin with cast, subtract, divide, quantise.")
+        chain.append(users[name])
+        name = chain[-1].output[0]
+    if [node.op_type for node in chain[:3]] != ["Cast", "Sub", "Div"]:
+        raise ValueError(f"{source}: the graph does not begin with cast, subtract, divide.")
+    quantise, last = chain[-1], graph.input[0].name
+    for node in chain:
+        if node.op_type in ("Cast", "Sub", "Div", "QuantizeLinear"):
+            graph.node.remove(node)
+        else:
+            node.input[0], last = last, node.output[0]
+    users[name].input[0] = last  # the DequantizeLinear that follows
+    constants = {
+        quantise.input[1]: np.float32(1 / PIXEL_SCALE),
+        quantise.input[2]: np.uint8(PIXEL_MEAN),
+    }
+    for tensor in graph.initializer:
+        if tensor.name in constants:
+            tensor.CopyFrom(numpy_helper.from_array(np.asarray(constants[tensor.name]), tensor.name))
+    del graph.value_info[:]  # their types changed from float to uint8
+    onnx.checker.check_model(model)
+    onnx.save(model, target)
+    return Path(target)
+
+
+_BEFORE_QUANTIZE = ("Cast", "Sub", "Div", "Reshape", "Transpose", "SpaceToDepth", "QuantizeLinear")
+
+
+# --- torchao (PyTorch 2 export) ----------------------------------------------------------------------------
+
+
+def pt2e(model: nn.Module, images: np.ndarray, *, train: Callable[[nn.Module], object] | None = None) -> nn.Module:
+    """INT8 by torchao's PyTorch-2 export path, with the rules of PyTorch's own x86 backend.
+
+    Post-training by default: `images` (uint8 (N, 1, S, S)) calibrate the observers. With `train`, quantisation-aware:
+    the function gets a network that already rounds like INT8, trains it, and the rounding is learnt around.
+    Returns a module with explicit quantise/dequantise operators; torch.compile turns those into integer kernels.
+    """
+    from torchao.quantization.pt2e import allow_exported_model_train_eval
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
+    from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
+
+    example = torch.from_numpy(images[:2])
+    model = copy.deepcopy(model)
+    model = model.train() if train else model.eval()
+    with warnings.catch_warnings(), _quiet():
+        warnings.simplefilter("ignore")
+        exported = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
+        rules = x86.X86InductorQuantizer()
+        rules.set_global(x86.get_default_x86_inductor_quantization_config(is_qat=train is not None))
+        prepared = prepare_qat_pt2e(exported, rules) if train else prepare_pt2e(exported, rules)
+        allow_exported_model_train_eval(prepared)
+        if train:
+            train(prepared)
+        else:
+            with torch.inference_mode():
+                for start in range(0, len(images), 64):
+                    prepared(torch.from_numpy(images[start : start + 64]))
+        prepared.eval()
+        converted = convert_pt2e(prepared)
+        allow_exported_model_train_eval(converted)
+    return converted.eval()
+
+
+# --- OpenVINO and NNCF -------------------------------------------------------------------------------------
+
+
+def openvino_predict(
+    model: str | Path | object, *, precision: str | None = None, threads: int = 1
+) -> tuple[Predict, str]:
+    """A file or openvino.Model as a `predict` function, and the precision in which OpenVINO really computes.
+
+    precision: None leaves the choice to OpenVINO, which takes bfloat16 where the CPU has it, whatever the file says;
+    "f32" insists.
+    """
+    import openvino as ov
+
+    core = ov.Core()
+    config = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    if precision:
+        config["INFERENCE_PRECISION_HINT"] = precision
+    compiled = core.compile_model(str(model) if isinstance(model, str | Path) else model, "CPU", config)
+    chosen = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+    request = compiled.create_infer_request()
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        return np.array(request.infer([np.ascontiguousarray(images)], share_inputs=True)[0])
+
+    return predict, chosen
+
+
+def nncf_int8(path: str | Path, images: np.ndarray) -> object:
+    """Post-training INT8 by NNCF from an ONNX file: an openvino.Model, calibrated on uint8 tiles (N, 1, S, S)."""
+    import nncf
+    import openvino as ov
+
+    with _quiet():
+        data = nncf.Dataset([image[None] for image in images])
+        return nncf.quantize(ov.convert_model(str(path)), data, subset_size=len(images))
+
+
+def openvino_bytes(model: object) -> int:
+    """Bytes on disk of an openvino.Model: its graph and its weights (stored in float16 where that is the default)."""
+    import openvino as ov
+
+    with tempfile.TemporaryDirectory() as folder:
+        ov.save_model(model, Path(folder) / "model.xml")
+        return sum(path.stat().st_size for path in Path(folder).iterdir())
+
+
+@contextmanager
+def _quiet(names: Iterable[str] = ("", "nncf", "onnxruntime.quantization", "torchao")) -> Iterator[None]:
+    """Hold back the libraries' progress chatter, not their errors."""
+    loggers = [logging.getLogger(name or None) for name in names]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

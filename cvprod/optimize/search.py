@@ -1,0 +1,84 @@
+"""Neural architecture search: widths chosen by measurement, for this machine.
+
+A study with two objectives, measured latency and a cheap proxy of accuracy; the answer is a front, not a point.
+Source of the idea that latency must be measured: Tan et al., "MnasNet", CVPR 2019, arXiv:1807.11626.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import optuna
+import torch
+
+from cvprod import measure
+from cvprod.models.evaluation import evaluate, predictor
+from cvprod.surface import TileSet
+
+from .distill import TrainingSet, fit
+from .fuse import export, onnx_predict
+from .student import student
+
+STEM = (16, 24, 32, 48)
+WIDTH = (16, 24, 32, 48)  # of the first block; the others double it
+GROWTH = (1.0, 1.5, 2.0)  # from block to block
+INNER = (0.5, 1.0, 1.5)  # hidden channels for each outer one
+BLOCKS = (2, 3)
+
+
+def draw(trial: optuna.Trial) -> dict:
+    """One architecture of the search space, as arguments for `student`."""
+    stem = trial.suggest_categorical("stem", STEM)
+    width = trial.suggest_categorical("width", WIDTH)
+    growth = trial.suggest_categorical("growth", GROWTH)
+    inner = trial.suggest_categorical("inner", INNER)
+    blocks = trial.suggest_categorical("blocks", BLOCKS)
+    outputs = tuple(_eights(width * growth**index) for index in range(blocks))
+    return {"stem": stem, "hidden": tuple(_eights(inner * width) for width in outputs), "outputs": outputs}
+
+
+def _eights(width: float) -> int:
+    return max(8, 8 * round(width / 8))
+
+
+def latency_ms(shape: dict, *, repeats: int = 60) -> float:
+    """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; untrained, for weights do not matter."""
+    with tempfile.TemporaryDirectory() as folder:
+        predict = onnx_predict(export(student(**shape), Path(folder) / "candidate.onnx"))
+    tile = np.zeros((1, 1, 96, 96), np.uint8)
+    return measure.latency(lambda: predict(tile), repeats=repeats).p50_ms
+
+
+def proxy_accuracy(shape: dict, data: TrainingSet, validation: TileSet, *, steps: int, seed: int = 0) -> float:
+    """Validation accuracy (0..1) after a training far too short to be good, but long enough to rank."""
+    torch.manual_seed(seed)
+    model = student(**shape)
+    fit(model, data, steps=steps, lr=4e-3, seed=seed)
+    return evaluate(predictor(model), validation).accuracy
+
+
+def search(data: TrainingSet, validation: TileSet, *, trials: int = 10, steps: int = 40, seed: int = 0) -> optuna.Study:
+    """Look for students that are fast *and* learn quickly; returns the study (values: latency [ms], accuracy).
+
+    Each trial keeps its architecture in `user_attrs["shape"]`. `study.best_trials` is the Pareto front.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, trials // 2))
+    study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+    study.set_metric_names(["latency_ms", "accuracy"])
+
+    def objective(trial: optuna.Trial) -> tuple[float, float]:
+        shape = draw(trial)
+        trial.set_user_attr("shape", shape)
+        return latency_ms(shape), proxy_accuracy(shape, data, validation, steps=steps, seed=seed)
+
+    study.optimize(objective, n_trials=trials)
+    return study
+
+
+def pick(study: optuna.Study, *, within: float = 0.02) -> optuna.trial.FrozenTrial:
+    """The fastest trial whose proxy accuracy is at most `within` below the best one's."""
+    best = max(trial.values[1] for trial in study.best_trials)
+    return min((t for t in study.best_trials if t.values[1] >= best - within), key=lambda t: t.values[0])

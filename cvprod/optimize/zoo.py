@@ -1,0 +1,69 @@
+"""The networks that this package ships: students in float32 and the pipeline's INT8 file, each with its card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from cvprod.models import register
+from cvprod.models.weights import WeightsError, card, load_weights
+
+from .student import student
+
+WEIGHTS = Path(__file__).parent / "weights"
+COMMAND = "python -m cvprod.optimize train"
+STUDENTS = ("student", "student_pruned", "student_nas")
+PIPELINE = "pipeline"
+
+
+def _shape(name: str) -> dict:
+    """Widths of a shipped network, from its card: pruning and search decide them, not this file."""
+    path = WEIGHTS / f"{name}.json"
+    if not path.is_file():
+        return {}
+    return json.loads(path.read_text("utf-8"))["training"].get("shape", {})
+
+
+def _builder(name: str) -> nn.Module:
+    return student(**_shape(name))
+
+
+for _name in STUDENTS:
+    register(_name, partial(_builder, _name))
+
+
+def load_student(name: str = "student") -> nn.Module:
+    """A shipped student, checksum verified, float32, eval mode: "student", "student_pruned" or "student_nas"."""
+    if name not in STUDENTS:
+        raise ValueError(f"no student is called {name!r}; there are {', '.join(STUDENTS)}.")
+    return load_weights(name, folder=WEIGHTS)
+
+
+def pipeline_path() -> Path:
+    """The pipeline's INT8 ONNX file, checksum verified. Raises WeightsError when it is missing or damaged."""
+    path = WEIGHTS / f"{PIPELINE}.onnx"
+    if not path.is_file():
+        raise WeightsError(f"{path}: the pipeline's file is missing. Rebuild it with `{COMMAND}`.")
+    try:
+        expected = pipeline_card()["file"]["sha256"]
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path.with_suffix('.json')}: not a card ({error}). Rebuild with `{COMMAND}`.") from error
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    if digest != expected:
+        raise WeightsError(
+            f"{path}: sha256 {digest[:12]}... where its card has {expected[:12]}...; the file is damaged or was "
+            f"changed. Rebuild it with `{COMMAND}`."
+        )
+    return path
+
+
+def pipeline_card() -> dict:
+    """The card of the pipeline's file: how it was made, its test, its checksum."""
+    return json.loads((WEIGHTS / f"{PIPELINE}.json").read_text("utf-8"))
+
+
+__all__ = ["COMMAND", "PIPELINE", "STUDENTS", "WEIGHTS", "card", "load_student", "pipeline_card", "pipeline_path"]
