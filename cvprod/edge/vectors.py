@@ -87,13 +87,28 @@ class Vector:
 
 def default_network() -> str:
     """The network that the apps ship. Raises ValueError where no weights are in the repository yet."""
-    import cvprod.optimize  # noqa: F401 - registers the student
     from cvprod import models
+    from cvprod.optimize import zoo
 
-    found = [name for name in NETWORKS if name in models.shipped()]
+    found = [name for name in NETWORKS if name in {*models.shipped(), *models.shipped(zoo.WEIGHTS)}]
     if not found:
         raise ValueError(f"none of {', '.join(NETWORKS)} has shipped weights; train one: python -m cvprod.models train")
     return found[0]
+
+
+def load_network(name: str):
+    """A shipped network (float32, eval mode), whether the models or the optimised students have it."""
+    from cvprod import models
+    from cvprod.optimize import zoo
+
+    return zoo.load_student(name) if name in zoo.STUDENTS else models.load(name)
+
+
+def _card(name: str) -> dict:
+    from cvprod import models
+    from cvprod.optimize import zoo
+
+    return models.card(name, folder=zoo.WEIGHTS) if name in zoo.STUDENTS else models.card(name)
 
 
 def tiles() -> dict[str, np.ndarray]:
@@ -110,17 +125,15 @@ def tiles() -> dict[str, np.ndarray]:
 def _expected(network: str | None) -> tuple[dict, dict[str, np.ndarray], np.ndarray]:
     import torch
 
-    from cvprod import models
-
     name = network or default_network()
     inputs = tiles()
     tensors = np.stack([to_input(tile) for tile in inputs.values()])
     with torch.no_grad():
-        logits = models.load(name)(torch.from_numpy(tensors[:, None])).numpy()
+        logits = load_network(name)(torch.from_numpy(tensors[:, None])).numpy()
     document = {
         "format": 1,
         "network": name,
-        "weights_sha256": models.card(name)["weights"]["sha256"],
+        "weights_sha256": _card(name)["weights"]["sha256"],
         "classes": list(CLASSES),
         "tile_size": TILE_SIZE,
         "input_size": INPUT_SIZE,

@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from cvprod.edge import vectors
 from cvprod.models import shipped
+from cvprod.optimize import zoo
 from cvprod.repo import root
 from cvprod.surface import make_set, to_input
 
 FOLDER = root() / "deploy" / "mobile" / "vectors"
-needs_weights = pytest.mark.skipif(not set(vectors.NETWORKS) & set(shipped()), reason="no network has weights yet")
+needs_weights = pytest.mark.skipif(
+    not set(vectors.NETWORKS) & {*shipped(), *shipped(zoo.WEIGHTS)}, reason="no network has weights yet"
+)
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,1 @@
+9lUIE4UiwwkAYoSrD+p8rvnxJxA9penYELVXa4qULUBp3kXlOORmAwOxMBv12Wsy0uLV8bEmIQdHPahz/JTQCw==
