@@ -1,7 +1,7 @@
 """ExecuTorch, the successor of PyTorch Mobile: an exported program in a .pte file and a small C++ runtime.
 
-Conversion: torch.export, lowered to the XNNPACK backend; INT8: torchao's pt2e with XNNPACKQuantizer (per-channel weights,
-static activations). Serving: executorch.runtime, the same runtime that the phone links.
+Conversion: torch.export, lowered to the XNNPACK backend; INT8: torchao's pt2e with XNNPACKQuantizer (per-channel
+weights, static activations). Serving: executorch.runtime, the same runtime that the phone links.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class ExecuTorch(Runtime):
                     raise RuntimeError("it has no method 'forward'")
                 check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
         except RuntimeError as error:
-            raise ModelFileError(f"{path} is damaged or no program of this case study: convert it again ({error})") from error
+            raise ModelFileError(f"{path} is damaged or no program of this case: convert it again ({error})") from error
 
     def _size_pool(self) -> None:
         if self._pool._threadpool_get_thread_count() != self.threads:

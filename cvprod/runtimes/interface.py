@@ -110,7 +110,7 @@ def checked(images: np.ndarray) -> np.ndarray:
     if not isinstance(images, np.ndarray):
         raise InputError(f"expected a NumPy array, got {type(images).__name__}: convert it with np.asarray first")
     if images.dtype not in (np.uint8, np.float32):
-        raise InputError(f"expected uint8 or float32 pixels (0..255), got {images.dtype}: cast with .astype(np.float32)")
+        raise InputError(f"expected uint8 or float32 pixels (0..255), got {images.dtype}: use .astype(np.float32)")
     if images.ndim != 4 or images.shape[1:] != INPUT or not len(images):
         raise InputError(
             f"expected shape (N, {INPUT[0]}, {INPUT[1]}, {INPUT[2]}) with N >= 1, got {images.shape}: "
@@ -175,7 +175,7 @@ def need(package: str, install: str) -> ModuleType:
         with quiet():
             return importlib.import_module(package)
     except ImportError as error:
-        raise MissingRuntimeError(f"{package} does not import here ({error}); install it: pip install {install}") from error
+        raise MissingRuntimeError(f"{package} does not import ({error}); install it: pip install {install}") from error
 
 
 def version(distribution: str) -> str:

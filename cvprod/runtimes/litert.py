@@ -61,8 +61,12 @@ def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
     recipe = need("ai_edge_quantizer.recipe", INSTALL_CONVERTER)
     with quiet(native=True):
         job = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
+        for end in ("INPUT", "OUTPUT"):  # the ends stay float32, so that no caller has to know a scale
+            job.update_quantization_recipe(".*", end, algorithm_key="no_quantize")
         signature, name = _signature(load(source))
-        statistics = job.calibrate({signature: [{name: tile[None]} for tile in calibration]})
+        tiles = {signature: [{name: tile[None]} for tile in calibration]}
+        # The default of 16 threads spins on a machine with fewer cores.
+        statistics = job.calibrate(tiles, num_threads=1)
         job.quantize(statistics).export_model(str(target), overwrite=True)
     return target
 

@@ -1,7 +1,7 @@
 """ONNX and ONNX Runtime: one file that most engines read, and the engine that reads it on most machines.
 
-Conversion: torch.onnx.export (dynamo) with a symbolic batch; INT8: onnxruntime.quantization, static, QDQ format: pairs of
-QuantizeLinear/DequantizeLinear nodes, which TensorRT and OpenVINO read as well. Serving: onnxruntime.
+Conversion: torch.onnx.export (dynamo) with a symbolic batch; INT8: onnxruntime.quantization, static, QDQ format: pairs
+of QuantizeLinear/DequantizeLinear nodes, which TensorRT and OpenVINO read as well. Serving: onnxruntime.
 """
 
 from __future__ import annotations
@@ -72,11 +72,20 @@ def convert(
     return path
 
 
-def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
+#: Quantisation as each engine wants it. CPUs multiply unsigned activations by signed weights; TensorRT wants both
+#: signed and symmetric, weights still float behind their own Q/DQ pair, and biases left alone.
+_SCHEMES = {
+    "cpu": ("QUInt8", {"WeightSymmetric": True}),
+    "tensorrt": ("QInt8", {"ActivationSymmetric": True, "AddQDQPairToWeight": True, "QuantizeBias": False}),
+}
+
+
+def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str = "cpu") -> Path:
     """Make a static INT8 (QDQ) file from a float one: calibration is float32 (N, 1, 96, 96).
 
-    Symmetric signed weights per channel and signed activations: the combination that TensorRT takes too.
+    target: "cpu" or "tensorrt", which differ in what they accept. Weights are scaled per output channel.
     """
+    activations, options = _SCHEMES[target]
     quantization = need("onnxruntime.quantization", INSTALL)
     shape_inference = need("onnxruntime.quantization.shape_inference", INSTALL)
     with tempfile.TemporaryDirectory() as folder, quiet(native=True):
@@ -84,15 +93,15 @@ def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
         shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         quantization.quantize_static(
             str(prepared),
-            str(target),
+            str(path),
             _Tiles(calibration),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
-            activation_type=quantization.QuantType.QInt8,
+            activation_type=quantization.QuantType[activations],
             weight_type=quantization.QuantType.QInt8,
-            extra_options={"ActivationSymmetric": True},
+            extra_options=dict(options),
         )
-    return target
+    return path
 
 
 class _Tiles:

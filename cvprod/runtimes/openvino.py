@@ -1,7 +1,7 @@
 """OpenVINO: Intel's converter, quantiser (NNCF) and runtime for x86 and Arm CPUs, Intel GPUs and NPUs.
 
-Conversion: openvino.convert_model straight from the PyTorch module (the Model Optimizer's successor; `ovc` on the command
-line); INT8: nncf.quantize (the successor of POT). Serving: openvino.Core (the Inference Engine's successor).
+Conversion: openvino.convert_model straight from the PyTorch module (the Model Optimizer's successor; `ovc` on the
+command line); INT8: nncf.quantize (the successor of POT). Serving: openvino.Core (the Inference Engine's successor).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def convert(
 ) -> Path:
     """Write `model` as OpenVINO IR (.xml for the graph, .bin beside it for the weights) and return the .xml path.
 
-    The batch is dynamic. fp16 halves the file: weights are stored so, and computed with in whatever type `load` asks for.
+    The batch is dynamic. fp16 halves the file: weights are stored so, and computed with in the type `load` asks for.
     """
     data = check_precision(precision, PRECISIONS, calibration)
     path = Path(path).with_suffix(SUFFIX)
