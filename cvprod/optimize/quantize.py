@@ -92,7 +92,7 @@ def least_squares(x: Tensor, candidates: int = 40, **options) -> Affine:
 
 
 def fake_quantize_weight(weight: Tensor, bits: int, *, per_channel: bool = True) -> Tensor:
-    """Weights (outputs, ...) after a round trip through `bits`-bit integers; one scale per output channel, or one in all."""
+    """Weights (outputs, ...) after a round trip through `bits`-bit integers: a scale per output channel, or one."""
     high = 2 ** (bits - 1) - 1
     reach = weight.abs().flatten(1).amax(1) if per_channel else weight.abs().max().expand(len(weight))
     scale = (reach / high).clamp_min(1e-12).reshape(-1, *[1] * (weight.ndim - 1))

@@ -44,7 +44,7 @@ def _eights(width: float) -> int:
 
 
 def latency_ms(shape: dict, *, repeats: int = 60) -> float:
-    """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; untrained, for weights do not matter."""
+    """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; weights do not matter for it."""
     with tempfile.TemporaryDirectory() as folder:
         predict = onnx_predict(export(student(**shape), Path(folder) / "candidate.onnx"))
     tile = np.zeros((1, 1, 96, 96), np.uint8)

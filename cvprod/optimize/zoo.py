@@ -10,9 +10,9 @@ from pathlib import Path
 from torch import nn
 
 from cvprod.models import register
-from cvprod.models.weights import WeightsError, card, load_weights
+from cvprod.models.weights import WeightsError, card, load_weights, save_weights, versions
 
-from .student import student
+from .student import student, widths
 
 WEIGHTS = Path(__file__).parent / "weights"
 COMMAND = "python -m cvprod.optimize train"
@@ -20,8 +20,13 @@ STUDENTS = ("student", "student_pruned", "student_nas")
 PIPELINE = "pipeline"
 
 
+_being_saved: dict[str, dict] = {}  # name -> widths, while the card that will hold them is not written yet
+
+
 def _shape(name: str) -> dict:
     """Widths of a shipped network, from its card: pruning and search decide them, not this file."""
+    if name in _being_saved:
+        return _being_saved[name]
     path = WEIGHTS / f"{name}.json"
     if not path.is_file():
         return {}
@@ -41,6 +46,27 @@ def load_student(name: str = "student") -> nn.Module:
     if name not in STUDENTS:
         raise ValueError(f"no student is called {name!r}; there are {', '.join(STUDENTS)}.")
     return load_weights(name, folder=WEIGHTS)
+
+
+def save_student(name: str, model: nn.Module, card: dict, *, folder: Path = WEIGHTS) -> Path:
+    """Write a student's weights and card, its widths included; see `cvprod.models.save_weights`."""
+    shape = widths(model)
+    card = {**card, "training": {**card["training"], "shape": shape}}
+    _being_saved[name] = shape
+    try:
+        return save_weights(name, model, card, folder=folder)
+    finally:
+        del _being_saved[name]
+
+
+def save_pipeline(path: Path, card: dict, *, folder: Path = WEIGHTS) -> Path:
+    """Copy the pipeline's ONNX file into the package beside its card, which gets the file's size and checksum."""
+    blob, target = Path(path).read_bytes(), Path(folder) / f"{PIPELINE}.onnx"
+    file = {"file": target.name, "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
+    text = json.dumps({"name": PIPELINE, **card, "file": file, "versions": versions()}, indent=2) + "\n"
+    target.write_bytes(blob)
+    target.with_suffix(".json").write_text(text, "utf-8")
+    return target
 
 
 def pipeline_path() -> Path:
@@ -66,4 +92,15 @@ def pipeline_card() -> dict:
     return json.loads((WEIGHTS / f"{PIPELINE}.json").read_text("utf-8"))
 
 
-__all__ = ["COMMAND", "PIPELINE", "STUDENTS", "WEIGHTS", "card", "load_student", "pipeline_card", "pipeline_path"]
+__all__ = [
+    "COMMAND",
+    "PIPELINE",
+    "STUDENTS",
+    "WEIGHTS",
+    "card",
+    "load_student",
+    "pipeline_card",
+    "pipeline_path",
+    "save_pipeline",
+    "save_student",
+]

@@ -1,0 +1,60 @@
+"""`python -m cvprod.optimize`: rebuild or verify the shipped students and the pipeline's INT8 file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+
+from cvprod.models import WeightsError, evaluate, predictor
+
+from . import zoo
+from .fuse import onnx_predict
+from .pipeline import PipelineConfig, book_tiles
+
+TOLERANCE = 0.005  # half a point, as for every shipped network
+
+
+def verify(n: int) -> int:
+    """Test every shipped file on n tiles against its card; 1 if one is damaged or worse."""
+    test, failed = book_tiles("test", n), False
+    for name in (*zoo.STUDENTS, zoo.PIPELINE):
+        try:
+            if name == zoo.PIPELINE:
+                predict, card = onnx_predict(zoo.pipeline_path()), zoo.pipeline_card()
+            else:
+                predict, card = predictor(zoo.load_student(name)), zoo.card(name, folder=zoo.WEIGHTS)
+        except WeightsError as error:
+            print(error, file=sys.stderr)
+            failed = True
+            continue
+        seen, promised = evaluate(predict, test), card["metrics"]["routine"]["accuracy"]
+        good = seen.interval("accuracy")[1] >= promised - TOLERANCE
+        failed |= not good
+        print(f"{name:<16} card {promised:.2%}, now {seen.accuracy:.2%} on {n} tiles: {'ok' if good else 'WORSE'}")
+    return int(failed)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m cvprod.optimize", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("train", help="distil, prune, tune, quantise and search again, and ship the results")
+    for option in ("tiles", "steps", "tune_steps", "batch", "threads", "seed"):
+        default = getattr(PipelineConfig(), option)
+        make.add_argument(f"--{option.replace('_', '-')}", type=int, default=default, help=f"default {default}")
+    make.add_argument("--no-nas", action="store_true", help="leave the searched student as it is")
+    check = commands.add_parser("verify", help="test every shipped file against its card")
+    check.add_argument("--tiles", type=int, default=1_001, help="test tiles (default 1001)")
+    options = parser.parse_args(arguments)
+    if options.command == "verify":
+        return verify(options.tiles)
+    from .train import train_all
+
+    names = ("tiles", "steps", "tune_steps", "batch", "threads", "seed")
+    train_all(replace(PipelineConfig(), **{name: getattr(options, name) for name in names}), nas=not options.no_nas)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,178 @@
+"""Every technique as a candidate, and all candidates measured side by side in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from cvprod import measure
+from cvprod.models import BASELINE, evaluate, load, predictor
+from cvprod.models.evaluation import Predict
+from cvprod.surface import TileSet
+
+from . import fuse, prune, quantize, zoo
+
+SPARSITY = 0.5  # of the unstructured candidate: what the baseline bears without training on
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run the case study: `predict` (uint8 (N, 1, 96, 96) -> logits), its bytes on disk, and a remark."""
+
+    name: str
+    predict: Predict = field(repr=False)
+    size_bytes: int
+    note: str = ""
+
+
+class Workshop:
+    """Where candidates are made; what several of them need is made once.
+
+    folder: for exported files. calibration: uint8 tiles (N, 1, 96, 96) that set INT8 ranges, from the training split.
+    """
+
+    def __init__(self, folder: str | Path, calibration: np.ndarray) -> None:
+        self.folder, self.calibration = Path(folder), calibration
+
+    @cached_property
+    def teacher(self) -> nn.Module:
+        """The shipped baseline, float32."""
+        return load(BASELINE)
+
+    @cached_property
+    def teacher_onnx(self) -> Path:
+        """The baseline as an ONNX file."""
+        return fuse.export(self.teacher, self.folder / "baseline.onnx")
+
+    @cached_property
+    def mobilenet_onnx(self) -> Path:
+        """MobileNetV3-small, the depthwise network, as an ONNX file."""
+        return fuse.export(load("mobilenet_v3_small"), self.folder / "mobilenet.onnx")
+
+    def onnx(self, name: str, path: Path, note: str) -> Candidate:
+        """A file in ONNX Runtime, one thread."""
+        return Candidate(name, fuse.onnx_predict(path), path.stat().st_size, note)
+
+    def int8(self, source: Path) -> Path:
+        """Static INT8 of a whole file by ONNX Runtime's own tool."""
+        return quantize.static_qdq(source, source.with_suffix(".int8.onnx"), self.calibration)
+
+    def student_onnx(self, name: str) -> Path:
+        """A shipped student as a float32 ONNX file."""
+        return fuse.export(zoo.load_student(name), self.folder / f"{name}.onnx")
+
+    def make(self, name: str) -> Candidate:
+        """The candidate of this name. Raises ValueError, with the known names, for another."""
+        if name not in TECHNIQUES:
+            raise ValueError(f"no technique is called {name!r}; there are {', '.join(TECHNIQUES)}.")
+        return TECHNIQUES[name](self)
+
+
+def _baseline(shop: Workshop) -> Candidate:
+    return Candidate("baseline", predictor(shop.teacher), prune.state_bytes(shop.teacher), "ResNet-18, eager, float32")
+
+
+def _reduced(name: str, dtype: torch.dtype) -> Callable[[Workshop], Candidate]:
+    def make(shop: Workshop) -> Candidate:
+        size = prune.state_bytes(shop.teacher) // 2
+        return Candidate(name, quantize.reduced(shop.teacher, dtype), size, f"eager, {str(dtype).split('.')[1]}")
+
+    return make
+
+
+def _compiled(shop: Workshop) -> Candidate:
+    predict, seconds = fuse.torch_compile(shop.teacher)
+    note = f"first call took {seconds:.0f} s"
+    return Candidate("torch_compile", predict, prune.state_bytes(shop.teacher), note)
+
+
+def _openvino(shop: Workshop) -> Candidate:
+    predict, precision = quantize.openvino_predict(shop.teacher_onnx)
+    return Candidate(
+        "openvino_fp32", predict, shop.teacher_onnx.stat().st_size, f"float32 file, computed in {precision}"
+    )
+
+
+def _openvino_int8(shop: Workshop) -> Candidate:
+    model = quantize.nncf_int8(shop.teacher_onnx, shop.calibration[:128])
+    predict, precision = quantize.openvino_predict(model)
+    return Candidate("openvino_int8", predict, quantize.openvino_bytes(model), f"NNCF, rest in {precision}")
+
+
+def _unstructured(shop: Workshop) -> Candidate:
+    sparse = prune.magnitude(shop.teacher, SPARSITY)
+    path = fuse.export(sparse, shop.folder / "unstructured.onnx")
+    return shop.onnx("unstructured", path, f"{prune.sparsity(sparse):.0%} zeros, dense kernels")
+
+
+def _student(name: str, weights: str, note: str) -> Callable[[Workshop], Candidate]:
+    return lambda shop: shop.onnx(name, shop.student_onnx(weights), note)
+
+
+#: Name -> how it is made, in the order of the table.
+TECHNIQUES: dict[str, Callable[[Workshop], Candidate]] = {
+    "baseline": _baseline,
+    "fp16": _reduced("fp16", torch.float16),
+    "bf16": _reduced("bf16", torch.bfloat16),
+    "torch_compile": _compiled,
+    "ort_fp32": lambda shop: shop.onnx("ort_fp32", shop.teacher_onnx, "ONNX Runtime, all graph optimisations"),
+    "ort_int8": lambda shop: shop.onnx("ort_int8", shop.int8(shop.teacher_onnx), "static QDQ, per channel"),
+    "openvino_fp32": _openvino,
+    "openvino_int8": _openvino_int8,
+    "unstructured": _unstructured,
+    "mobilenet_fp32": lambda shop: shop.onnx("mobilenet_fp32", shop.mobilenet_onnx, "depthwise, ONNX Runtime"),
+    "mobilenet_int8": lambda shop: shop.onnx("mobilenet_int8", shop.int8(shop.mobilenet_onnx), "depthwise, static QDQ"),
+    "nas": _student("nas", "student_nas", "widths found by search, distilled, float32"),
+    "distilled": _student("distilled", "student", "student of the baseline, float32"),
+    "structured": _student("structured", "student_pruned", "student without its weakest channels, float32"),
+    "pipeline": lambda shop: shop.onnx("pipeline", zoo.pipeline_path(), "distilled, pruned, tuned, INT8"),
+}
+
+
+def judge(
+    candidates: Sequence[Candidate],
+    test: TileSet,
+    *,
+    repeats: int = 200,
+    tiles: Mapping[str, int] | None = None,
+    threads: int = 1,
+    progress: Callable[[str], None] = lambda text: None,
+) -> pd.DataFrame:
+    """Latency and accuracy of every candidate: one row each, in their order, indexed by name.
+
+    Latency: batch 1, interleaved rounds, torch on `threads` threads (the other runtimes were built with one). Accuracy:
+    on `test`, or on its first `tiles[name]` tiles where a candidate is too slow for all of them.
+    Columns: p50_ms, p99_ms, size_bytes, accuracy, n_tiles, speedup, shrink (against the first row), note.
+    """
+    one = np.ascontiguousarray(test.images[:1])
+    with measure.threads(threads):
+        progress(f"latency of {len(candidates)} candidates, interleaved")
+        timed = measure.compare({c.name: lambda p=c.predict: p(one) for c in candidates}, warmup=5, repeats=repeats)
+    rows = []
+    for candidate in candidates:
+        part = test[: (tiles or {}).get(candidate.name, len(test))]
+        progress(f"accuracy of {candidate.name} on {len(part)} tiles")
+        accuracy = evaluate(candidate.predict, part).accuracy
+        time = timed[candidate.name]
+        rows.append(
+            {
+                "name": candidate.name,
+                "p50_ms": time.p50_ms,
+                "p99_ms": time.p99_ms,
+                "size_bytes": candidate.size_bytes,
+                "accuracy": accuracy,
+                "n_tiles": len(part),
+                "note": candidate.note,
+            }
+        )
+    table = pd.DataFrame(rows).set_index("name")
+    table.insert(5, "speedup", table.p50_ms.iloc[0] / table.p50_ms)
+    table.insert(6, "shrink", table.size_bytes.iloc[0] / table.size_bytes)
+    return table
