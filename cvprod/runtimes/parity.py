@@ -1,0 +1,125 @@
+"""Do the runtimes give the same answers, and what does each cost? One table, one run.
+
+A converted model is a new program. It is the old one only as far as somebody has compared the two on the same tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cvprod import measure
+from cvprod.runtimes import get
+from cvprod.runtimes.interface import Runtime
+from cvprod.surface import TileSet
+
+#: What can be served on a CPU: label -> (runtime, precision of the file, options of `load`).
+LINEUP: dict[str, tuple[str, str, dict]] = {
+    "PyTorch eager": ("pytorch", "fp32", {}),
+    "ONNX Runtime": ("onnxruntime", "fp32", {}),
+    "OpenVINO": ("openvino", "fp32", {}),
+    "LiteRT": ("litert", "fp32", {}),
+    "ExecuTorch": ("executorch", "fp32", {}),
+    "OpenVINO, own choice": ("openvino", "fp32", {"compute": None}),
+    "ONNX Runtime INT8": ("onnxruntime", "int8", {}),
+    "OpenVINO INT8": ("openvino", "int8", {}),
+    "LiteRT INT8": ("litert", "int8", {}),
+    "ExecuTorch INT8": ("executorch", "int8", {}),
+}
+REFERENCE = "PyTorch eager"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One runtime at one number of threads, beside the reference.
+
+    accuracy and agreement are shares of the same `n_tiles` tiles; agreement: same class as the reference; max_abs_diff:
+    largest difference of any logit; p50_ms and p99_ms: one tile, interleaved with the other runtimes.
+    """
+
+    name: str
+    precision: str
+    threads: int
+    p50_ms: float
+    p99_ms: float
+    size_bytes: int
+    accuracy: float
+    agreement: float
+    max_abs_diff: float
+    n_tiles: int
+
+    def as_dict(self) -> dict:
+        """Plain values."""
+        return asdict(self)
+
+
+def convert_all(
+    model: torch.nn.Module, folder: str | Path, calibration: np.ndarray, lineup: Mapping = LINEUP
+) -> dict[str, Path]:
+    """Convert once for every (runtime, precision) in the line-up; returns label -> file."""
+    made: dict[tuple[str, str], Path] = {}
+    for runtime, precision, _ in lineup.values():
+        if (runtime, precision) not in made:
+            path = Path(folder) / f"{runtime}_{precision}"
+            made[runtime, precision] = get(runtime).convert(model, path, precision=precision, calibration=calibration)
+    return {label: made[runtime, precision] for label, (runtime, precision, _) in lineup.items()}
+
+
+def load_all(files: Mapping[str, Path], threads: int = 1, lineup: Mapping = LINEUP) -> dict[str, Runtime]:
+    """Load every file with its runtime; returns label -> runtime."""
+    return {label: get(lineup[label][0]).load(path, threads, **lineup[label][2]) for label, path in files.items()}
+
+
+def answers(runs: Mapping[str, Runtime], tiles: TileSet) -> dict[str, np.ndarray]:
+    """Logits float32 (N, 7) of every runtime on the same tiles."""
+    return {label: run(tiles.images) for label, run in runs.items()}
+
+
+def compare(
+    runs: Mapping[str, Runtime],
+    logits: Mapping[str, np.ndarray],
+    tiles: TileSet,
+    *,
+    reference: str = REFERENCE,
+    repeats: int = 60,
+) -> list[Result]:
+    """Score `logits` against the reference and time `runs` on single tiles, interleaved.
+
+    repeats: timed calls of each; they go through different tiles, as on the line.
+    """
+    if reference not in logits:
+        raise ValueError(f"the reference {reference!r} is not among {', '.join(logits)}")
+    timed = measure.compare({label: _one_by_one(run, tiles.images) for label, run in runs.items()}, repeats=repeats)
+    wanted = logits[reference].argmax(1)
+    results = []
+    for label, run in runs.items():
+        about, chosen = run.describe(), logits[label].argmax(1)
+        result = Result(
+            name=label,
+            precision=about.precision,
+            threads=about.threads,
+            p50_ms=timed[label].p50_ms,
+            p99_ms=timed[label].p99_ms,
+            size_bytes=about.size_bytes or 0,
+            accuracy=float((chosen == tiles.labels).mean()),
+            agreement=float((chosen == wanted).mean()),
+            max_abs_diff=float(np.abs(logits[label] - logits[reference]).max()),
+            n_tiles=len(tiles),
+        )
+        results.append(result)
+    return results
+
+
+def _one_by_one(run: Runtime, images: np.ndarray):
+    place = iter(range(10**9))
+    return lambda: run(images[(i := next(place) % len(images)) : i + 1])
+
+
+def rounded(result: Result) -> Result:
+    """Fewer digits, for a file that people read."""
+    digits = {"p50_ms": 4, "p99_ms": 4, "accuracy": 5, "agreement": 5}
+    return replace(result, **{field: round(getattr(result, field), n) for field, n in digits.items()})

@@ -1,0 +1,175 @@
+"""Every runtime gives PyTorch's answers, says what it computes in, and refuses what it cannot do."""
+
+import numpy as np
+import pytest
+import torch
+
+from cvprod import runtimes
+from cvprod.runtimes import InputError, MissingRuntimeError, ModelFileError, UnsupportedPlatformError, interface
+
+from .conftest import PRECISIONS
+
+CPU = ("pytorch", "onnxruntime", "openvino", "litert", "executorch")
+
+
+@pytest.mark.parametrize(("name", "precision"), PRECISIONS)
+def test_logits_are_those_of_pytorch(name, precision, converted, tiles, reference):
+    logits = runtimes.get(name).load(converted(name, precision))(tiles.images)
+    assert logits.dtype == np.float32 and logits.shape == reference.shape
+    scale = np.abs(reference).max()
+    tolerance = {"fp32": 1e-4, "fp16": 1e-2, "int8": 0.1}[precision]
+    assert np.abs(logits - reference).max() <= tolerance * scale
+    if precision == "int8":  # a float network in disguise would be closer than eight bits allow
+        assert np.abs(logits - reference).max() > 1e-4 * scale
+    if precision == "fp32":
+        assert (logits.argmax(1) == reference.argmax(1)).all()
+
+
+@pytest.mark.parametrize(("name", "precision"), PRECISIONS)
+def test_describe_tells_the_precision_really_used(name, precision, converted):
+    path = converted(name, precision)
+    about = runtimes.get(name).load(path, threads=2).describe()
+    assert about.threads == 2 and about.file == path and about.version[0].isdigit()
+    assert about.size_bytes >= path.stat().st_size
+    if name == "openvino" and precision == "fp16":
+        assert about.precision in ("fp32", "fp16")  # weights stored so; computed in what the CPU is told or can
+    else:
+        assert precision in about.precision.split("/")
+
+
+@pytest.mark.parametrize("name", CPU)
+def test_any_batch_in_either_type_gives_the_same_rows(name, converted, tiles, reference):
+    run = runtimes.get(name).load(converted(name))
+    for n in (1, 2, 5):
+        as_bytes, as_floats = run(tiles.images[:n]), run(tiles.images[:n].astype(np.float32))
+        assert np.array_equal(as_bytes, as_floats)
+        assert np.allclose(as_bytes, reference[:n], atol=1e-4 * np.abs(reference).max())
+
+
+@pytest.mark.parametrize("name", CPU)
+def test_results_of_one_call_survive_the_next(name, converted, tiles):
+    run = runtimes.get(name).load(converted(name))
+    first = run(tiles.images[:1])
+    kept = first.copy()
+    run(255 - tiles.images[:1])
+    assert np.array_equal(first, kept)
+
+
+@pytest.mark.parametrize("name", CPU)
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [
+        (np.zeros((1, 1, 96, 96), np.float64), "float64"),
+        (np.zeros((1, 96, 96), np.uint8), "shape"),
+        (np.zeros((1, 3, 96, 96), np.uint8), "shape"),
+        (np.zeros((1, 1, 224, 224), np.uint8), "to_input"),
+        (np.zeros((0, 1, 96, 96), np.uint8), "N >= 1"),
+        (np.full((1, 1, 96, 96), np.nan, np.float32), "NaN"),
+        ([[0]], "NumPy array"),
+    ],
+)
+def test_wrong_input_is_refused(name, bad, says, converted):
+    with pytest.raises(InputError, match=says):
+        runtimes.get(name).load(converted(name))(bad)
+
+
+@pytest.mark.parametrize("name", CPU)
+def test_missing_damaged_and_foreign_files_are_named(name, converted, tmp_path):
+    module = runtimes.get(name)
+    with pytest.raises(ModelFileError, match="does not exist"):
+        module.load(tmp_path / f"nothing{module.SUFFIX}")
+    with pytest.raises(ModelFileError, match="not a"):
+        module.load(__file__)
+    good = converted(name).read_bytes()
+    for label, content in {"empty": b"", "noise": bytes(range(256)) * 8, "cut": good[: len(good) // 3]}.items():
+        path = tmp_path / f"{label}{module.SUFFIX}"
+        path.write_bytes(content)
+        path.with_suffix(".bin").write_bytes(b"")  # OpenVINO's second file, so that the first is to blame
+        with pytest.raises(ModelFileError, match="damaged"):
+            module.load(path)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "litert", "pytorch"])
+def test_a_network_of_another_task_is_refused(name, tmp_path):
+    module = runtimes.get(name)
+    other = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(96 * 96, 3))
+    with pytest.raises(ModelFileError, match="not \\(1, 7\\)"):
+        module.load(module.convert(other.eval(), tmp_path / "other"))
+
+
+@pytest.mark.parametrize("name", CPU)
+def test_arguments_are_checked(name, network, converted, tmp_path):
+    module = runtimes.get(name)
+    with pytest.raises(ValueError, match="precision must be one of"):
+        module.convert(network, tmp_path / "x", precision="int3")
+    with pytest.raises(ValueError, match="threads"):
+        module.load(converted(name), threads=0)
+    if "int8" in module.PRECISIONS:
+        with pytest.raises(ValueError, match="calibration"):
+            module.convert(network, tmp_path / "x", precision="int8")
+
+
+@pytest.mark.parametrize(
+    ("name", "package"),
+    [(name, name) for name in ("onnxruntime", "openvino", "executorch")] + [("litert", "ai_edge_litert")],
+)
+def test_a_missing_package_is_named_with_its_installation(name, package, converted, monkeypatch):
+    path, real = converted(name), interface.importlib.import_module
+
+    def without(wanted, *args):
+        if wanted.split(".")[0] == package:
+            raise ImportError(f"No module named {wanted!r}")
+        return real(wanted, *args)
+
+    monkeypatch.setattr(interface.importlib, "import_module", without)
+    with pytest.raises(MissingRuntimeError, match="pip install"):
+        runtimes.get(name).load(path)
+
+
+def test_int8_files_are_small(converted):
+    for name in ("litert", "executorch"):
+        assert converted(name, "int8").stat().st_size < converted(name).stat().st_size
+
+
+def test_unknown_runtime_lists_the_known_ones():
+    with pytest.raises(ValueError, match="litert"):
+        runtimes.get("caffe")
+
+
+def test_openvino_reads_onnx_and_misses_its_weights_by_name(converted, tiles, reference, tmp_path):
+    openvino = runtimes.get("openvino")
+    logits = openvino.load(converted("onnxruntime"))(tiles.images)
+    assert np.allclose(logits, reference, atol=1e-4 * np.abs(reference).max())
+    lonely = tmp_path / "lonely.xml"
+    lonely.write_bytes(converted("openvino").read_bytes())
+    with pytest.raises(ModelFileError, match=r"lonely\.bin"):
+        openvino.load(lonely)
+
+
+def test_onnx_provider_that_is_not_there_is_an_error_not_a_fallback(converted):
+    with pytest.raises(UnsupportedPlatformError, match="CPUExecutionProvider"):
+        runtimes.get("onnxruntime").load(converted("onnxruntime"), providers=["TensorrtExecutionProvider"])
+
+
+def test_executorch_programs_with_different_threads_live_side_by_side(converted, tiles):
+    executorch = runtimes.get("executorch")
+    one, two = executorch.load(converted("executorch"), 1), executorch.load(converted("executorch"), 2)
+    assert np.allclose(one(tiles.images[:3]), two(tiles.images[:3]), atol=1e-4)
+    assert (one.describe().threads, two.describe().threads) == (1, 2)
+
+
+def test_pytorch_puts_the_callers_threads_back(network, tiles):
+    before = torch.get_num_threads()
+    runtimes.get("pytorch").wrap(network, threads=2)(tiles.images[:1])
+    assert torch.get_num_threads() == before
+
+
+def test_quiet_silences_native_output_and_lets_errors_through(capfd):
+    with interface.quiet(native=True):
+        print("chatter")
+        interface.os.write(2, b"native chatter\n")
+    with pytest.raises(KeyError), interface.quiet(native=True):
+        raise KeyError("x")
+    print("heard")
+    out = capfd.readouterr()
+    assert "chatter" not in out.out + out.err and "heard" in out.out
