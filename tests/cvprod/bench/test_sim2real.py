@@ -1,0 +1,130 @@
+"""The benchmark on real images: numbers checked against a network whose answers are known."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cvprod.bench import COMMANDS, __main__, sim2real
+from cvprod.models import NETWORKS
+from cvprod.surface import CLASSES, DEFECTS, load_folder, make_tile
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "real"
+    for name in ("crazing", "rolled-in_scale", "scratches"):
+        (root / name).mkdir(parents=True)
+        for k in range(4):
+            Image.fromarray(make_tile(name, k).image).save(root / name / f"{k}.png")
+    return root
+
+
+def knows(answers, images):
+    """A predictor that gives each image of the folder the logits written in `answers[class name]`."""
+    table = {
+        image.tobytes(): answers[CLASSES[label]] for image, label in zip(images.images, images.labels, strict=True)
+    }
+    return lambda batch: np.stack([table[image.tobytes()] for image in batch]).astype(np.float32)
+
+
+def one_hot(*pairs):
+    logits = np.zeros(7)
+    for name, value in pairs:
+        logits[CLASSES.index(name)] = value
+    return logits
+
+
+def test_clean_is_masked_and_every_number_follows(folder):
+    images = load_folder(folder)
+    answers = {
+        "crazing": one_hot(("clean", 9), ("crazing", 5)),  # would be called clean, is right among defects
+        "rolled_in_scale": one_hot(("crazing", 3)),  # wrong
+        "scratches": one_hot(("scratches", 3)),
+    }
+    out = sim2real.judge("mine", images, predict=knows(answers, images)).summary()
+    assert out["n_images"] == 12
+    assert out["accuracy"] == pytest.approx(8 / 12)
+    assert out["per_class"] == {"crazing": 1.0, "rolled_in_scale": 0.0, "scratches": 1.0}
+    assert out["classes"] == list(DEFECTS)
+    assert out["called_clean"] == pytest.approx(4 / 12)
+    confusion = np.array(out["confusion"])
+    assert confusion.shape == (6, 6)
+    assert confusion.sum() == 12
+    assert confusion[DEFECTS.index("rolled_in_scale"), DEFECTS.index("crazing")] == 4
+    assert np.trace(confusion) == 8
+
+
+def test_with_clean_images_it_is_seven_way(folder):
+    (folder / "clean").mkdir()
+    Image.fromarray(make_tile("clean", 1).image).save(folder / "clean" / "1.png")
+    images = load_folder(folder)
+    answers = {name: one_hot(("clean", 1)) for name in CLASSES}
+    outcome = sim2real.judge("mine", images, predict=knows(answers, images))
+    assert outcome.summary()["accuracy"] == pytest.approx(1 / 13)
+    assert outcome.confusion.shape == (7, 7)
+    assert outcome.summary()["called_clean"] == 1.0
+    assert "seven-way" in outcome.table()
+
+
+def test_the_table_shows_accuracy_classes_and_counts(folder):
+    images = load_folder(folder)
+    answers = {name: one_hot((name, 1)) for name in DEFECTS}
+    text = sim2real.judge("mine", images, predict=knows(answers, images)).table()
+    assert "100.0%" in text
+    assert all(name in text for name in DEFECTS)
+
+
+def test_the_command_prints_and_writes(folder, tmp_path, monkeypatch, capsys):
+    images = load_folder(folder)
+    answers = {name: one_hot((name, 1)) for name in DEFECTS}
+    monkeypatch.setattr(sim2real, "load", lambda name: None)
+    monkeypatch.setattr(sim2real, "predictor", lambda model: knows(answers, images))
+    file = tmp_path / "out.json"
+    assert __main__.main(["sim2real", "--images", str(folder), "--json", str(file)]) == 0
+    written = json.loads(file.read_text())
+    assert written["accuracy"] == 1.0
+    assert {"n_images", "per_class", "confusion", "classes"} <= set(written)
+    assert "12 real images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--images", "nowhere"], "nowhere does not exist"),
+        (["--images", "real", "--network", "vgg99"], "no network called 'vgg99'; known"),
+        (["--images", "real", "--json", "no/such/out.json"], "folder does not exist"),
+        (["--images", "empty"], "no class folders"),
+        (["--images", "bad"], "x.png is not a readable image"),
+        (["--images", "unknown"], "unknown class folder rust"),
+    ],
+)
+def test_what_the_reader_can_mend_is_said_without_a_traceback(arguments, message, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder.parent)
+    for name in ("empty", "bad/patches", "unknown/rust"):
+        (folder.parent / name).mkdir(parents=True)
+    (folder.parent / "bad/patches/x.png").write_text("no")
+    assert __main__.main(["sim2real", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
+
+
+def test_every_command_is_listed_with_its_purpose(capsys):
+    assert "sim2real" in COMMANDS
+    with pytest.raises(SystemExit) as stop:
+        __main__.main(["--help"])
+    assert stop.value.code == 0
+    assert "real images" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stop:
+        __main__.main([])
+    assert stop.value.code == 2
+
+
+def test_the_default_network_exists():
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    sim2real.add_arguments(parser)
+    assert parser.parse_args(["--images", "x"]).network in NETWORKS
