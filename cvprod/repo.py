@@ -1,16 +1,17 @@
-"""Where the project's files are: beside the package in a checkout, in the package's file list once installed."""
+"""Where the project is: its files beside the package in a checkout or in its file list, and its public address."""
 
 from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parents[1]
+#: The folder above this package: the checkout, or site-packages once installed.
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def root() -> Path:
     """The checkout around this package, or around the working directory; in neither, the working directory."""
-    for folder in (HERE, Path.cwd(), *Path.cwd().parents):
+    for folder in (ROOT, Path.cwd(), *Path.cwd().parents):
         if (folder / "deploy" / "contract.yaml").is_file():
             return folder
     return Path.cwd()
@@ -33,3 +34,15 @@ def deploy_file(name: str) -> Path:
         if located.is_file():
             return located
     raise FileNotFoundError(f"deploy/{name} was not found; run from a clone of the repository.")
+
+
+def repository() -> str:
+    """The project's public address, from the package metadata; pyproject.toml is its only source.
+
+    Raises LookupError when the installed package does not carry it.
+    """
+    for entry in metadata.metadata("cvprod").get_all("Project-URL") or []:
+        label, _, address = entry.partition(", ")
+        if label == "Repository":
+            return address
+    raise LookupError("the installed cvprod has no Repository address: install it again from its checkout")

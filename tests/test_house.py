@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from cvprod.lab.notebooks import HARDWARE_TAGS
-from cvprod.lab.project import ROOT, repository
+from cvprod.repo import ROOT, repository
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))

@@ -15,7 +15,7 @@ import sysconfig
 import time
 from pathlib import Path
 
-from cvprod.lab.project import ROOT
+from cvprod.repo import ROOT
 
 BUILD = ROOT / "_build"
 SITE = BUILD / "html"

@@ -26,7 +26,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 from cvprod.lab.notebooks import BOOTSTRAP, HARDWARE_TAGS, committed, hardware, read, tags, write
-from cvprod.lab.project import ROOT
+from cvprod.repo import ROOT
 
 SETUP_TAG = "setup"
 #: Packages whose versions explain a recorded number, where they are installed.

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import nbformat
 
-from cvprod.lab.project import ROOT
+from cvprod.repo import ROOT
 
 HARDWARE_TAGS = frozenset({"gpu", "tensorrt", "jetson", "coral", "macos", "android", "docker", "cloud"})
 SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from IPython.display import Markdown, display
 
-from cvprod.lab.project import repository
+from cvprod.repo import repository
 
 
 def show_source(

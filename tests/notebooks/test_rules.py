@@ -4,7 +4,7 @@ import nbformat
 import pytest
 
 from cvprod.lab import notebooks
-from cvprod.lab.project import repository
+from cvprod.repo import repository
 
 PATHS = notebooks.committed()
 CHAPTERS = [path for path in PATHS if path.stem[:2].isdigit()]

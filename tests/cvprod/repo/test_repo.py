@@ -17,7 +17,7 @@ def test_a_notebook_that_runs_in_a_subfolder_finds_the_checkout_around_it(tmp_pa
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy" / "contract.yaml").touch()
     (tmp_path / "notebooks").mkdir()
-    monkeypatch.setattr(repo, "HERE", tmp_path / "elsewhere")
+    monkeypatch.setattr(repo, "ROOT", tmp_path / "elsewhere")
     monkeypatch.chdir(tmp_path / "notebooks")
     assert repo.root() == tmp_path
 
@@ -32,7 +32,7 @@ def test_an_installed_package_finds_its_carried_copy(tmp_path, monkeypatch):
 
     (tmp_path / "contract.yaml").write_text("carried")
     files = [Carried("cvprod/__init__.py"), Carried("../../../share/cvprod/deploy/contract.yaml")]
-    monkeypatch.setattr(repo, "HERE", tmp_path / "elsewhere")
+    monkeypatch.setattr(repo, "ROOT", tmp_path / "elsewhere")
     monkeypatch.setattr(metadata, "files", lambda package: files)
     monkeypatch.chdir(tmp_path)
     assert repo.deploy_file("contract.yaml").read_text() == "carried"
@@ -40,7 +40,7 @@ def test_an_installed_package_finds_its_carried_copy(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("files", [None, []])
 def test_without_either_the_message_says_what_to_do(tmp_path, monkeypatch, files):
-    monkeypatch.setattr(repo, "HERE", tmp_path / "elsewhere")
+    monkeypatch.setattr(repo, "ROOT", tmp_path / "elsewhere")
     monkeypatch.setattr(metadata, "files", lambda package: files)
     monkeypatch.chdir(tmp_path)
     assert repo.root() == Path.cwd()
