@@ -5,9 +5,11 @@ Source: Hinton, Vinyals, Dean, "Distilling the knowledge in a neural network", a
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -81,6 +83,14 @@ def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return images
 
 
+def _rise_and_fall(step: int, *, steps: int) -> float:
+    """Learning rate as a share of its peak: a quarter of the steps up, then down to zero along a cosine."""
+    rise = max(1, steps // 4)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
 def fit(
     model: nn.Module,
     data: TrainingSet,
@@ -97,7 +107,7 @@ def fit(
 ) -> History:
     """Train in place for `steps` batches: distillation where `data` has a teacher, plain labels where not.
 
-    AdamW with a one-cycle learning rate that peaks at `lr`; tiles are drawn in shuffled passes and mirrored at random.
+    AdamW with a learning rate that rises to `lr` and falls to zero; tiles come in shuffled passes, mirrored at random.
     `each_step(step)` is called after every step (to freeze observers, say). Leaves the model in eval mode.
     """
     if steps < 1 or not len(data.images):
@@ -106,7 +116,7 @@ def fit(
     images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     teacher = None if data.teacher is None else torch.from_numpy(data.teacher)
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, lr, total_steps=steps + 1, pct_start=0.25)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rise_and_fall, steps=steps))
     order, history, begun = torch.empty(0, dtype=torch.long), History(), time.perf_counter()
     model.train()
     for step in tqdm(range(steps), desc="train", disable=not progress):

@@ -310,7 +310,8 @@ def pt2e(model: nn.Module, images: np.ndarray, *, train: Callable[[nn.Module], o
         prepared.eval()
         converted = convert_pt2e(prepared)
         allow_exported_model_train_eval(converted)
-    return converted.eval()
+    converted.eval()  # on an exported module it returns nothing
+    return converted
 
 
 # --- OpenVINO and NNCF -------------------------------------------------------------------------------------

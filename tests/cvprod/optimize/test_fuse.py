@@ -1,0 +1,71 @@
+"""Fusion changes the arithmetic, never the function."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from cvprod.models import build, predictor
+from cvprod.optimize import fuse
+from cvprod.optimize.student import student
+
+
+def _shaken(model: nn.Module) -> nn.Module:
+    """BatchNorms with statistics and weights that are not the neutral ones, so that a forgotten term shows."""
+    generator = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for tensor in (module.running_mean, module.bias.data):
+                tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.2)
+            for tensor in (module.running_var, module.weight.data):
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return model.eval()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_folding_one_pair_is_exact(bias):
+    torch.manual_seed(0)
+    pair = _shaken(nn.Sequential(nn.Conv2d(3, 5, 3, bias=bias), nn.BatchNorm2d(5)))
+    x = torch.randn(2, 3, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(fuse.fold_conv_bn(*pair)(x), pair(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["student", "resnet18"])
+def test_folding_a_network_leaves_no_batchnorm_and_the_same_answers(name):
+    torch.manual_seed(0)
+    model = _shaken(student() if name == "student" else build(name))
+    x = torch.randint(0, 256, (2, 1, 96, 96))
+    folded = fuse.fold_batchnorms(model)
+    assert fuse.count(model, nn.BatchNorm2d) > 0 == fuse.count(folded, nn.BatchNorm2d)
+    with torch.no_grad():
+        torch.testing.assert_close(folded(x), model(x), atol=1e-3, rtol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    torch.manual_seed(0)
+    model = _shaken(student(16, (16, 16), (16, 16)))
+    return model, fuse.export(model, tmp_path_factory.mktemp("onnx") / "net.onnx")
+
+
+@pytest.mark.parametrize("level", fuse.LEVELS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_every_level_and_batch_gives_the_eager_answer(exported, level, batch):
+    model, path = exported
+    images = np.random.default_rng(0).integers(0, 256, (batch, 1, 96, 96), dtype=np.uint8)
+    np.testing.assert_allclose(fuse.onnx_predict(path, level=level)(images), predictor(model)(images), atol=1e-3)
+
+
+def test_optimisation_leaves_fewer_operators(exported):
+    _, path = exported
+    none, best = fuse.operators(path), fuse.operators(path, level="all")
+    assert best.total() < none.total() and none["Relu"] > best["Relu"]
+    assert none["BatchNormalization"] == 0  # folded by the exporter already
+
+
+def test_wrong_level_and_missing_file_say_so(exported, tmp_path):
+    with pytest.raises(ValueError, match="extended"):
+        fuse.session(exported[1], level="fastest")
+    with pytest.raises(FileNotFoundError, match="export"):
+        fuse.session(tmp_path / "no.onnx")

@@ -1,0 +1,144 @@
+"""The pipeline as one function, the shipped files, and the side-by-side comparison."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from cvprod.models import WeightsError, predictor
+from cvprod.optimize import compare, fuse, search, zoo
+from cvprod.optimize.distill import TrainingSet
+from cvprod.optimize.pipeline import PipelineConfig, int8, run_pipeline
+from cvprod.optimize.student import student, widths
+from cvprod.surface import TileSet, make_set
+
+
+@pytest.fixture(scope="module")
+def tiles():
+    return make_set(140, 77)
+
+
+@pytest.fixture(scope="module")
+def made(tiles, tmp_path_factory):
+    torch.manual_seed(0)
+    teacher = student(16, (16,), (16,)).eval()
+    data = TrainingSet(tiles.images, tiles.labels, predictor(teacher)(tiles.images))
+    config = PipelineConfig(steps=8, tune_steps=8, batch=32, calibration=32, prune_ratio=0.5)
+    return run_pipeline(config, teacher=teacher, data=data, test=tiles[:70], folder=tmp_path_factory.mktemp("p"))
+
+
+def test_steps_come_in_order_and_each_is_judged(made):
+    assert [step.name for step in made.steps] == ["teacher", "distilled", "pruned", "fine-tuned", "int8"]
+    assert all(step.evaluation.n == 70 and step.size_bytes > 0 for step in made.steps)
+    assert made["pruned"].parameters < 0.5 * made["distilled"].parameters
+    assert made["int8"].size_bytes < 0.5 * made["fine-tuned"].size_bytes
+
+
+def test_tuning_leaves_the_pruned_step_as_it_was(made, tiles):
+    images = tiles.images[:8]
+    assert not np.array_equal(made["pruned"].predict(images), made["fine-tuned"].predict(images))
+    np.testing.assert_array_equal(predictor(made.pruned)(images), made["fine-tuned"].predict(images))
+
+
+def test_the_file_is_the_last_step_and_takes_bytes_in_any_batch(made, tiles):
+    predict = fuse.onnx_predict(made.path)
+    for n in (1, 5):
+        one, truth = predict(tiles.images[:n]), made["fine-tuned"].predict(tiles.images[:n])
+        assert one.shape == (n, 7) and np.abs(one - truth).max() < 0.25 * np.ptp(truth) + 0.05
+    kinds = fuse.operators(made.path, level="all")
+    assert kinds["QLinearConv"] and not kinds["Conv"] and not kinds["QuantizeLinear"]  # bytes arrive quantised
+
+
+def test_shipped_students_and_file_load():
+    for name in zoo.STUDENTS:
+        model = zoo.load_student(name)
+        assert not model.training and model(torch.zeros(1, 1, 96, 96)).shape == (1, 7)
+    path = zoo.pipeline_path()
+    total = sum(p.stat().st_size for p in zoo.WEIGHTS.iterdir())
+    assert path.stat().st_size < 900_000 and total < 2_000_000
+
+
+def test_shipped_file_is_the_pruned_student_in_int8(tiles):
+    whole, deployed = predictor(zoo.load_student("student_pruned")), fuse.onnx_predict(zoo.pipeline_path())
+    same = whole(tiles.images).argmax(1) == deployed(tiles.images).argmax(1)
+    assert same.mean() >= 0.97
+
+
+def test_students_beat_chance_by_far(tiles):
+    for predict in (predictor(zoo.load_student("student")), fuse.onnx_predict(zoo.pipeline_path())):
+        assert (predict(tiles.images).argmax(1) == tiles.labels).mean() > 0.88
+
+
+def test_damaged_and_missing_files_name_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    with pytest.raises(WeightsError, match=r"missing.*python -m cvprod\.optimize train"):
+        zoo.pipeline_path()
+    source = tmp_path / "x.onnx"
+    source.write_bytes(b"graph")
+    zoo.save_pipeline(source, {"metrics": {}}, folder=tmp_path)
+    assert zoo.pipeline_path().read_bytes() == b"graph"
+    (tmp_path / "pipeline.onnx").write_bytes(b"grapf")
+    with pytest.raises(WeightsError, match="sha256"):
+        zoo.pipeline_path()
+    with pytest.raises(ValueError, match="student_pruned"):
+        zoo.load_student("professor")
+
+
+def test_a_student_of_other_widths_survives_the_file(tmp_path, monkeypatch):
+    shape = {"stem": 24, "hidden": (8, 16), "outputs": (24, 32)}
+    card = {key: {} for key in ("description", "intended_use", "limits", "data", "metrics")}
+    model = student(**shape).eval()
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    zoo.save_student("student_pruned", model, {**card, "training": {"command": zoo.COMMAND}}, folder=tmp_path)
+    back = zoo.load_student("student_pruned")
+    assert widths(back) == shape
+    x = torch.rand(2, 1, 96, 96) * 255
+    torch.testing.assert_close(back(x), model(x), atol=5e-2, rtol=5e-2)  # float16 on the way
+
+
+def test_judge_sees_the_planted_slow_and_the_planted_wrong(tiles):
+    def perfect(images):
+        return np.eye(7, dtype=np.float32)[_labels(images, tiles)]
+
+    def slow(images):
+        time.sleep(0.004)
+        return perfect(images)
+
+    rows = [compare.Candidate("baseline", slow, 1000), compare.Candidate("wrong", lambda x: -perfect(x), 100)]
+    table = compare.judge([*rows, compare.Candidate("pipeline", perfect, 50)], tiles, repeats=20, tiles={"wrong": 35})
+    assert list(table.index) == ["baseline", "wrong", "pipeline"] and table.speedup["pipeline"] > 3
+    assert table.accuracy["baseline"] == 1 and table.accuracy["wrong"] == 0
+    assert table.n_tiles["wrong"] == 35 and table["shrink"]["pipeline"] == pytest.approx(20)
+
+
+def _labels(images: np.ndarray, tiles: TileSet) -> np.ndarray:
+    return np.array([tiles.labels[(tiles.images == image).all(axis=(1, 2, 3)).argmax()] for image in images])
+
+
+def test_unknown_technique_lists_the_known(tmp_path, tiles):
+    with pytest.raises(ValueError, match="ort_int8"):
+        compare.Workshop(tmp_path, tiles.images).make("magic")
+
+
+def test_search_finds_the_planted_trade_off(monkeypatch, tiles):
+    """With latency and accuracy both growing with the widths, every fast-enough trial is kept, and pick takes one."""
+    size = lambda shape: shape["stem"] + sum(shape["outputs"])  # noqa: E731
+    monkeypatch.setattr(search, "latency_ms", lambda shape: size(shape) / 100)
+    monkeypatch.setattr(search, "proxy_accuracy", lambda shape, *a, **k: 1 - 10 / size(shape))
+    study = search.search(TrainingSet(tiles.images, tiles.labels), tiles, trials=12)
+    sizes = {size(t.user_attrs["shape"]) for t in study.trials}
+    assert {size(t.user_attrs["shape"]) for t in study.best_trials} == sizes and len(sizes) > 3
+    chosen = search.pick(study, within=0.02)
+    assert chosen.values[1] >= max(t.values[1] for t in study.trials) - 0.02
+    assert all(t.values[0] >= chosen.values[0] for t in study.trials if t.values[1] >= chosen.values[1])
+
+
+def test_a_wider_network_takes_longer():
+    narrow, wide = ({"stem": w, "hidden": (w, w), "outputs": (w, w)} for w in (8, 64))
+    assert search.latency_ms(wide, repeats=30) > 1.3 * search.latency_ms(narrow, repeats=30)
+
+
+def test_int8_of_an_untrained_student_is_small(tmp_path, tiles):
+    path = int8(student(16, (16,), (16,)), tmp_path / "a.onnx", tiles.images[:16])
+    assert path.stat().st_size < 40_000

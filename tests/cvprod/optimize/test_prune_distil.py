@@ -1,0 +1,133 @@
+"""Pruning removes what it says; distillation learns from the teacher and from nothing else."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from cvprod.optimize import prune
+from cvprod.optimize.distill import TrainingSet, ask, fit, kd_loss
+from cvprod.optimize.student import student, widths
+
+
+@pytest.mark.parametrize("amount", [0.0, 0.5, 0.9])
+def test_magnitude_zeroes_the_smallest_and_keeps_the_rest(amount):
+    torch.manual_seed(0)
+    model = student(16, (16, 16), (16, 16))
+    sparse = prune.magnitude(model, amount)
+    assert prune.sparsity(sparse) == pytest.approx(amount, abs=1e-3)
+    pairs = [(a.weight, b.weight) for a, b in zip(_layers(model), _layers(sparse), strict=True)]
+    kept = torch.cat([a[b != 0].abs() for a, b in pairs])
+    gone = torch.cat([a[b == 0].abs() for a, b in pairs])
+    assert all(torch.equal(a[b != 0], b[b != 0]) for a, b in pairs)
+    assert not len(gone) or gone.max() <= kept.min()
+    assert prune.sparsity(model) == 0  # a copy
+
+
+def _layers(model):
+    return [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+
+
+def test_zeros_pay_only_after_compression():
+    model = student(16, (16, 16), (16, 16))
+    sparse = prune.magnitude(model, 0.8)
+    assert prune.state_bytes(sparse) == pytest.approx(prune.state_bytes(model), rel=0.01)
+    assert prune.state_bytes(sparse, compressed=True) < 0.6 * prune.state_bytes(model, compressed=True)
+
+
+@pytest.mark.parametrize("ratio", [0.25, 0.5])
+def test_channels_are_really_gone(ratio):
+    torch.manual_seed(0)
+    model = student()
+    smaller = prune.channels(model, ratio)
+    before, after = widths(model), widths(smaller)
+    for wide, narrow in zip(
+        (*before["hidden"], *before["outputs"]), (*after["hidden"], *after["outputs"]), strict=True
+    ):
+        assert narrow % 8 == 0 and narrow == pytest.approx(wide * (1 - ratio), abs=8)
+    assert smaller(torch.zeros(2, 1, 96, 96)).shape == (2, 7)
+    assert prune.state_bytes(smaller) < (1 - ratio) * prune.state_bytes(model)
+
+
+def test_a_dead_channel_goes_first():
+    torch.manual_seed(0)
+    model = student(16, (16,), (16,))
+    block = model.body.blocks[0]
+    with torch.no_grad():
+        for dead in range(8):  # without weights, scale or influence
+            block.reduce[0].weight[dead] = block.reduce[1].weight[dead] = block.reduce[1].bias[dead] = 0
+            block.expand[0].weight[:, dead] = 0
+    smaller = prune.channels(model, 0.5)
+    torch.testing.assert_close(smaller.body.blocks[0].reduce[1].weight, block.reduce[1].weight[8:])
+
+
+@pytest.mark.parametrize("function", [prune.magnitude, prune.channels])
+def test_taking_everything_is_refused(function):
+    with pytest.raises(ValueError, match="share"):
+        function(student(16, (16,), (16,)), 1.0)
+
+
+def test_kd_loss_is_zero_at_the_teacher_and_cross_entropy_without_one():
+    logits, labels = torch.randn(6, 7), torch.arange(6)
+    assert kd_loss(logits, logits + 3, labels, alpha=1.0).item() == pytest.approx(0, abs=1e-5)
+    plain = kd_loss(logits, torch.randn(6, 7), labels, alpha=0.0)
+    torch.testing.assert_close(plain, F.cross_entropy(logits, labels))
+
+
+def test_kd_gradient_keeps_its_size_at_a_high_temperature():
+    """Hinton, section 2.1: for high temperatures the gradient tends to (z - v) / N, whatever T is."""
+    z, v, labels = torch.randn(4, 7, dtype=torch.double), torch.randn(4, 7, dtype=torch.double), torch.zeros(4).long()
+    z, v = z - z.mean(1, keepdim=True), v - v.mean(1, keepdim=True)
+    z.requires_grad_()
+    kd_loss(z, v, labels, temperature=1e3, alpha=1.0).backward()
+    torch.testing.assert_close(z.grad, (z - v).detach() / 7 / 4, rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize(("temperature", "alpha"), [(0, 0.5), (1, 1.5)])
+def test_kd_loss_refuses_nonsense(temperature, alpha):
+    with pytest.raises(ValueError, match="temperature"):
+        kd_loss(torch.zeros(1, 7), torch.zeros(1, 7), torch.zeros(1).long(), temperature=temperature, alpha=alpha)
+
+
+def _easy(n=96):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, n)
+    images = (rng.integers(0, 60, (n, 1, 96, 96)) + 150 * labels[:, None, None, None]).astype(np.uint8)
+    return images, labels.astype(np.int64)
+
+
+def test_fit_learns_and_repeats_itself():
+    images, labels = _easy()
+
+    def run():
+        torch.manual_seed(0)
+        model = student(16, (16,), (16,))
+        return model, fit(model, TrainingSet(images, labels), steps=12, batch=32, lr=1e-2).losses
+
+    (model, first), (_, second) = run(), run()
+    assert np.mean(first[-3:]) < 0.5 * first[0] and first == second and not model.training
+
+
+def test_the_teacher_outweighs_wrong_labels():
+    images, labels = _easy()
+    teacher = np.full((len(labels), 7), -8.0, np.float32)
+    teacher[np.arange(len(labels)), labels] = 8.0
+    torch.manual_seed(0)
+    model = student(16, (16,), (16,))
+    fit(model, TrainingSet(images, 1 - labels, teacher), steps=25, batch=32, lr=1e-2)
+    answers = ask(lambda x: model(torch.from_numpy(x)).detach().numpy(), images).argmax(1)
+    assert (answers == labels).mean() > 0.9
+
+
+def test_bad_training_sets_say_so():
+    with pytest.raises(ValueError, match="teacher"):
+        TrainingSet(np.zeros((3, 1, 96, 96), np.uint8), np.zeros(3, np.int64), np.zeros((2, 7), np.float32))
+    with pytest.raises(ValueError, match="0 steps"):
+        fit(student(16, (16,), (16,)), TrainingSet(*_easy()), steps=0)
+
+
+def test_student_widths_round_trip():
+    shape = {"stem": 24, "hidden": (8, 16), "outputs": (24, 40)}
+    assert widths(student(**shape)) == shape
+    with pytest.raises(ValueError, match="hidden"):
+        student(16, (16,), (16, 32))
