@@ -1,0 +1,92 @@
+"""Make the theme's static files as small as what the pages use of them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pydata_sphinx_theme
+from fontTools import subset
+from fontTools.ttLib import TTFont
+
+THEME = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
+SHEET = "styles/pydata-sphinx-theme.css"
+FACES = {  # CSS family and weight -> the theme's font file
+    ("Free", "900"): "fa-solid-900",
+    ("Free", "400"): "fa-regular-400",
+    ("Brands", "400"): "fa-brands-400",
+}
+UNUSED = (
+    "_static/mathjax",
+    "_static/locales",
+    "_static/vendor",
+    "_static/sphinx-thebe.css",
+    "_static/sphinx-thebe.js",
+    "_static/scripts/fontawesome.js",
+    "_static/scripts/fontawesome.js.LICENSE.txt",
+    "_static/webpack-macros.html",
+    "_static/sbt-webpack-macros.html",
+    "_static/images/logo_binder.svg",
+    "_static/images/logo_colab.png",
+    "_static/images/logo_deepnote.svg",
+    "_static/images/logo_jupyterhub.svg",
+    "_static/images/logo_jupyterlite.svg",
+)
+ICON_RULE = re.compile(r'((?:\.fa-[\w-]+::?before,?)+)\{content:"(\\[0-9a-f]+|.)"\}')
+FONT_FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
+
+
+def slim(app, exception: Exception | None) -> None:
+    """After the build: an icon font with only the used icons, a style sheet without the other ones, no dead files."""
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    used = set()
+    for page in out.rglob("*.html"):
+        used.update(re.findall(r"\bfa-[\w-]+", page.read_text(encoding="utf-8")))
+    static = out / "_static"
+    sheet = used_rules((THEME / SHEET).read_text(encoding="utf-8"), used)
+    for name in UNUSED:
+        path = out / name
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    for path in static.rglob("*.map"):
+        path.unlink()
+    fonts = static / "fonts"
+    fonts.mkdir(exist_ok=True)
+    codes = {int(code, 16) for code in re.findall(r'"\\(f[0-9a-f]{3}|e[0-9a-f]{3})"', sheet)}
+    sheet = FONT_FACE.sub(lambda face: _face(face[0], codes, fonts), sheet)
+    (static / SHEET).write_text(sheet, encoding="utf-8")
+    for path in (*static.rglob("*.css"), *static.rglob("*.js")):
+        text = path.read_text(encoding="utf-8")
+        trimmed = re.sub(r"\n?(?:/\*|//)# sourceMappingURL=.*", "", text)
+        if trimmed != text:
+            path.write_text(trimmed, encoding="utf-8")
+
+
+def used_rules(sheet: str, used: set[str]) -> str:
+    """Return the style sheet without the rules of icons that no page shows."""
+
+    def keep(rule: re.Match[str]) -> str:
+        names = set(re.findall(r"fa-[\w-]+", rule[1]))
+        return rule[0] if names & used else ""
+
+    return ICON_RULE.sub(keep, sheet)
+
+
+def _face(rule: str, codes: set[int], fonts: Path) -> str:
+    family = "Brands" if "Brands" in rule else "Free"
+    weight = re.search(r"font-weight:(\d+)", rule)
+    name = FACES[family, weight[1] if weight else "400"]
+    font = TTFont(THEME / f"vendor/fontawesome/webfonts/{name}.ttf")
+    wanted = codes & set(font.getBestCmap())
+    if not wanted:
+        return ""
+    options = subset.Options(
+        flavor="woff", desubroutinize=True, hinting=False, layout_features=[], notdef_outline=False
+    )
+    cutter = subset.Subsetter(options)
+    cutter.populate(unicodes=wanted)
+    cutter.subset(font)
+    font.flavor = "woff"
+    font.save(fonts / f"{name}.woff")
+    head = re.sub(r"src:.*", "", rule).replace("font-display:block", "font-display:swap")
+    return f'{head}src:url(../fonts/{name}.woff) format("woff")}}'
