@@ -1,0 +1,154 @@
+"""Preprocessing skew: the same JPEG, brought to the network in ways that people meet in practice.
+
+Training saw one path: grey pixels, area averaging from 224 to 96 (`cvprod.surface.to_input`). A server, a phone app or
+a colleague's script may take another, and nothing crashes: accuracy just goes. Every path here takes the bytes of a
+JPEG of a 224x224 tile and returns the network's input (1, 96, 96), uint8 or float32.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import simplejpeg
+import torch
+from PIL import Image
+from torchvision.io import ImageReadMode, decode_jpeg
+from torchvision.transforms.v2 import functional as F
+
+from cvprod.surface import INPUT_SIZE, TileSet, to_input
+
+Path = Callable[[bytes], np.ndarray]
+_SIZE = (INPUT_SIZE, INPUT_SIZE)
+#: Light of a warm lamp, as R, G, B gains that leave the luma of a grey tile as it was: 0.299 R + 0.587 G + 0.114 B = 1.
+WARM = np.array([1.1, 1.0, (1 - 0.299 * 1.1 - 0.587) / 0.114])
+
+
+def jpeg(tile: np.ndarray, quality: int = 90, *, tint: np.ndarray | None = None) -> bytes:
+    """Encode a grey tile uint8 (H, W): as grey, or with `tint` (R, G, B gains) as a colour picture under that lamp."""
+    if tint is None:
+        return simplejpeg.encode_jpeg(np.ascontiguousarray(tile[..., None]), quality, colorspace="GRAY")
+    colour = np.clip(tile[..., None] * tint, 0, 255).round().astype(np.uint8)
+    return simplejpeg.encode_jpeg(np.ascontiguousarray(colour), quality, colorspace="RGB", colorsubsampling="444")
+
+
+def grey(data: bytes) -> np.ndarray:
+    """The reference decoder: OpenCV, grey, uint8 (H, W)."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
+
+
+def _decoded(decode: Callable[[bytes], np.ndarray]) -> Path:
+    return lambda data: to_input(np.ascontiguousarray(decode(data)))[None]
+
+
+def _resized(resize: Callable[[np.ndarray], np.ndarray]) -> Path:
+    return lambda data: np.ascontiguousarray(resize(grey(data)))[None]
+
+
+def _opencv(method: int) -> Path:
+    return _resized(lambda tile: cv2.resize(tile, _SIZE, interpolation=method))
+
+
+def _pillow(method: Image.Resampling) -> Path:
+    return _resized(lambda tile: np.asarray(Image.fromarray(tile).resize(_SIZE, method)))
+
+
+def _torchvision(antialias: bool) -> Path:
+    return _resized(lambda tile: F.resize(torch.from_numpy(tile)[None], _SIZE, antialias=antialias).numpy()[0])
+
+
+def _by_torchvision(data: bytes) -> np.ndarray:
+    return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.GRAY).numpy()[0]
+
+
+def _draft(data: bytes) -> np.ndarray:
+    """Pillow's scaled decode: libjpeg leaves the finest frequencies out, the picture comes at half its size."""
+    image = Image.open(io.BytesIO(data))
+    image.draft("L", (112, 112))
+    return np.asarray(image)
+
+
+def _luma(order: str) -> Path:
+    def path(data: bytes) -> np.ndarray:
+        colour = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        return to_input(cv2.cvtColor(colour, getattr(cv2, f"COLOR_{order}2GRAY")))[None]
+
+    return path
+
+
+REFERENCE = "as in training"
+#: Kind of mismatch -> name -> path. The first is what training saw.
+PATHS: dict[str, dict[str, Path]] = {
+    "": {REFERENCE: _decoded(grey)},
+    "JPEG decoder": {
+        "Pillow": _decoded(lambda data: np.asarray(Image.open(io.BytesIO(data)))),
+        "torchvision": _decoded(_by_torchvision),
+        "simplejpeg, fast DCT": _decoded(
+            lambda data: simplejpeg.decode_jpeg(data, colorspace="GRAY", fastdct=True)[..., 0]
+        ),
+        "Pillow, half-size decode": _decoded(_draft),
+    },
+    "resize": {
+        "OpenCV linear": _opencv(cv2.INTER_LINEAR),
+        "OpenCV nearest": _opencv(cv2.INTER_NEAREST),
+        "OpenCV cubic": _opencv(cv2.INTER_CUBIC),
+        "Pillow box": _pillow(Image.Resampling.BOX),
+        "Pillow bilinear": _pillow(Image.Resampling.BILINEAR),
+        "Pillow Lanczos": _pillow(Image.Resampling.LANCZOS),
+        "torchvision, antialias": _torchvision(True),
+        "torchvision, no antialias": _torchvision(False),
+    },
+    "pixel values": {
+        "0..1 in place of 0..255": lambda data: to_input(grey(data))[None].astype(np.float32) / 255,
+        "normalised twice": lambda data: (to_input(grey(data))[None].astype(np.float32) - 128) / 64,
+        "inverted": lambda data: 255 - to_input(grey(data))[None],
+    },
+    "axes": {"rows and columns swapped": lambda data: np.ascontiguousarray(to_input(grey(data)).T)[None]},
+}
+#: The same on colour pictures under a warm lamp.
+COLOUR: dict[str, Path] = {"colour order right": _luma("BGR"), "colour order swapped": _luma("RGB")}
+
+
+@dataclass(frozen=True)
+class Skew:
+    """What one mismatch does: accuracy lost [points], share of answers changed, mean pixel difference [grey levels]."""
+
+    kind: str
+    name: str
+    lost_points: float
+    changed: float
+    pixels: float
+
+
+def measure(predict: Callable[[np.ndarray], np.ndarray], camera: TileSet, *, quality: int = 90) -> list[Skew]:
+    """Every path on the same JPEGs of camera tiles (224), against the training path on the same bytes.
+
+    predict: uint8 or float32 (N, 1, 96, 96) -> logits (N, 7).
+    """
+    plain = [jpeg(tile[0], quality) for tile in camera.images]
+    warm = [jpeg(tile[0], quality, tint=WARM) for tile in camera.images]
+    jobs = [(kind, name, path, plain) for kind, paths in PATHS.items() for name, path in paths.items()]
+    jobs += [("colour order", name, path, warm) for name, path in COLOUR.items()]
+    base = _inputs(PATHS[""][REFERENCE], plain)
+    wanted = predict(base).argmax(1)
+    right = (wanted == camera.labels).mean()
+    found = []
+    for kind, name, path, data in jobs:
+        x = _inputs(path, data)
+        answer = predict(x).argmax(1)
+        pixels = float(np.abs(x.astype(np.float32) - base).mean())
+        lost = float(right - (answer == camera.labels).mean()) * 100
+        found.append(Skew(kind, name, lost, float((answer != wanted).mean()), pixels))
+    return found
+
+
+def _inputs(path: Path, data: list[bytes]) -> np.ndarray:
+    return np.stack([path(item) for item in data])
+
+
+def by_name(found: list[Skew]) -> Mapping[str, Skew]:
+    """The same results by name."""
+    return {skew.name: skew for skew in found}
