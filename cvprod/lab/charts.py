@@ -100,11 +100,12 @@ def roofline(points: Mapping[str, tuple[float, float]], *, peak: float, bandwidt
     """
     fig, ax = plt.subplots(figsize=(6.2, 4.2))
     intensity = np.array([p[0] for p in points.values()])
-    x = np.geomspace(min(intensity.min(), peak / bandwidth) / 3, max(intensity.max(), peak / bandwidth) * 4, 200)
+    x = np.geomspace(min(intensity.min(), peak / bandwidth) / 8, max(intensity.max(), peak / bandwidth) * 4, 200)
     ax.plot(x, np.minimum(peak, x * bandwidth) / 1e9, color=GREY, linestyle="-")
     ax.annotate(f"compute {_plain(peak / 1e9)} GFLOP/s", (x[-1], peak / 1e9), (0, 5), ha="right",
                 textcoords="offset points", fontsize=10)  # fmt: skip
-    ax.annotate(f"memory {_plain(bandwidth / 1e9)} GB/s", (x[0], x[0] * bandwidth / 1e9), (26, 2),
+    middle = np.sqrt(x[0] * peak / bandwidth)  # of the slope; above it the plot is always empty
+    ax.annotate(f"memory {_plain(bandwidth / 1e9)} GB/s", (middle, middle * bandwidth / 1e9), (-8, 4), ha="right",
                 textcoords="offset points", fontsize=10)  # fmt: skip
     for number, (name, (flop_per_byte, rate)) in enumerate(points.items()):
         ax.plot(flop_per_byte, rate / 1e9, linestyle="", marker=MARKERS[number % len(MARKERS)],

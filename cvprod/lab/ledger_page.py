@@ -44,6 +44,9 @@ def summary(rows: pd.DataFrame) -> str:
     if missing:
         lines.append(f"Not yet run: {', '.join(missing)}.")
     for chapter, best in gains(rows).iterrows():
+        if best["to"] == best["from"]:
+            lines.append(f"\n\nChapter {chapter}: no row is quicker than {best['from']} and sees as well.")
+            continue
         lines.append(
             f"\n\nChapter {chapter}: from {best['from']} ({best['p50_from']:.3g} ms, {best['mb_from']:.3g} MB) "
             f"to **{best['to']}** ({best['p50_to']:.3g} ms, {best['mb_to']:.3g} MB): "

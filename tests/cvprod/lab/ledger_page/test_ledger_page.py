@@ -49,6 +49,7 @@ def test_the_gain_is_taken_from_the_quickest_row_that_still_sees(rows):
     assert gains.loc[2, "points"] == pytest.approx(-0.5)
     assert gains.loc[1, "faster"] == 1  # its own baseline, never another chapter's row
     text = ledger_page.summary(rows)
+    assert "Chapter 1: no row is quicker than resnet and sees as well" in text
     assert "60 times as fast and 50 times smaller" in text and "-0.50 points" in text
 
 
