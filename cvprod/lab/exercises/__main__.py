@@ -46,7 +46,7 @@ def _grade(options: argparse.Namespace) -> int:
 
     exercises, reports = discover(options.course), []
     for path in submissions(options.path):
-        report = grade_file(path, exercises, cell_seconds=options.seconds, notebook_seconds=10 * options.seconds)
+        report = grade_file(path, exercises, cell_seconds=options.seconds)
         print(report, flush=True)
         reports.append(report)
     if options.json:
@@ -68,7 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     action.set_defaults(run=_restore)
     action = actions.add_parser("grade", help="grade a notebook, or all in a folder (this runs their code)")
     action.add_argument("path", type=Path)
-    action.add_argument("--seconds", type=float, default=CELL_SECONDS, help="limit of one cell (default: %(default)g)")
+    action.add_argument(
+        "--seconds", type=float, default=CELL_SECONDS, help="CPU seconds of one cell (default: %(default)g)"
+    )
     action.add_argument("--json", type=Path, help="write the reports to this file too")
     action.set_defaults(run=_grade)
     options = parser.parse_args(arguments)

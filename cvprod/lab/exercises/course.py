@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 
 from cvprod.lab import notebooks
-from cvprod.lab.project import ROOT, repository
+from cvprod.repo import ROOT, repository
 
 COURSE = ROOT / "exercises"
 #: First line of every graded cell; a test's also has "(3 points)". Editors that drop cell metadata keep comments.
@@ -20,8 +20,8 @@ GRADE_ID = re.compile(r"^#[ \t]*grade_id:[ \t]*([\w-]+)(?:[ \t]+\(([\d.]+) point
 TEST_SUFFIX = "_test"
 POINTS = 10  # of every exercise
 SOLUTION_MARK, HIDDEN_MARK = "### BEGIN SOLUTION", "### BEGIN HIDDEN TESTS"
-#: The tests are the book's own code and run in seconds; a student's cell has the same limit.
-CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 600.0
+#: Limits of a grading run: CPU seconds of one cell (tests take a few), and wall-clock seconds of a notebook.
+CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 1800.0
 
 
 class ExerciseError(ValueError):

@@ -81,7 +81,8 @@ def grade_file(
 def mark(notebook: nbformat.NotebookNode, exercise: Exercise, run: Callable[..., None]) -> list[Mark]:
     """Run a restored notebook's code cells with ``run(cell, replay=...)`` and score its test cells.
 
-    ``run`` fills ``cell.outputs`` and never raises; the notebook's outputs are overwritten.
+    ``run`` fills ``cell.outputs`` and never raises; the notebook's outputs are overwritten. A restored notebook has
+    every test; of one cut down to some questions, those are scored.
     """
     tests, answers = {}, {}
     for cell in notebook.cells:
@@ -93,7 +94,9 @@ def mark(notebook: nbformat.NotebookNode, exercise: Exercise, run: Callable[...,
         if marks:
             (tests if is_test else answers)[marks["grade_id"]] = cell
     return [
-        _mark(question, answers.get(question.answer_id), tests[question.test_id]) for question in exercise.questions
+        _mark(question, answers.get(question.answer_id), tests[question.test_id])
+        for question in exercise.questions
+        if question.test_id in tests
     ]
 
 

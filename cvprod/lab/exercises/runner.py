@@ -15,12 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import nbformat
+import psutil
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbformat.v4 import new_output, output_from_msg
 
 from cvprod.lab.exercises.course import CELL_SECONDS, NOTEBOOK_SECONDS
 
+WALL_FACTOR = (
+    5  # the limit counts the kernel's own CPU seconds, so a busy machine fails nobody; one that sleeps ends too
+)
 KEPT_CHARACTERS = 20_000  # of one cell's output; a flood is drained, not stored
 # exit() in a cell would end the kernel a moment after the cell has "succeeded".
 _PRELUDE = "get_ipython().keepkernel_on_exit = True"
@@ -109,15 +113,27 @@ class Runner:
             self._manager.cleanup_resources()
         self._manager = self._client = None
 
+    def _cpu_seconds(self) -> float:
+        """CPU seconds that the kernel has used; 0 once it is dead, which is seen elsewhere."""
+        try:
+            times = psutil.Process(self._manager.provisioner.pid).cpu_times()
+        except (psutil.Error, TypeError):
+            return 0.0
+        return times.user + times.system
+
     def _execute(self, source: str, outputs: list) -> None:
         """Run ``source``, appending its outputs; raises _Stopped at the time limit or when the kernel dies."""
-        now = time.monotonic()
-        deadline = min(now + self.cell_seconds, self._deadline)
+        began, began_cpu, looked = time.monotonic(), self._cpu_seconds(), 0.0
         message_id = self._client.execute(source, allow_stdin=False, stop_on_error=False)
         kept, idle, reply = 0, False, None
         while not (idle and reply):
-            if time.monotonic() > deadline:
-                raise _Stopped(f"stopped after {deadline - now:.0f} s: an endless loop, or far too slow")
+            now = time.monotonic()
+            if now > self._deadline:
+                raise _Stopped(f"stopped: the notebook's {self.notebook_seconds:g} s were used up")
+            if now > looked + 0.5:
+                looked, spent = now, max(self._cpu_seconds() - began_cpu, (now - began) / WALL_FACTOR)
+                if spent > self.cell_seconds:
+                    raise _Stopped(f"stopped at the limit of {self.cell_seconds:g} s: an endless loop, or far too slow")
             try:
                 message = (
                     self._client.get_iopub_msg(timeout=0.05) if not idle else self._client.get_shell_msg(timeout=0.5)

@@ -1,0 +1,25 @@
+"""Descends child by child."""
+
+import copy
+from itertools import pairwise
+
+from torch import nn
+
+
+def fold_all(model, fold_pair):
+    if model.training:
+        raise ValueError("call eval() first")
+
+    def visit(module):
+        children = list(module.named_children())
+        if isinstance(module, nn.Sequential):
+            for (a, conv), (b, bn) in pairwise(children):
+                if isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d):
+                    setattr(module, a, fold_pair(conv, bn))
+                    setattr(module, b, nn.Identity())
+        for child in module.children():
+            visit(child)
+
+    new = copy.deepcopy(model)
+    visit(new)
+    return new

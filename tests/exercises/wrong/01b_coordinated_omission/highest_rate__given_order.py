@@ -1,0 +1,12 @@
+"""Takes the rates in the order given."""
+
+import numpy as np
+
+
+def highest_rate(latency_at, rates, limit):
+    carried = 0.0
+    for rate in rates:
+        if np.percentile(latency_at(rate), 99) > limit:
+            break
+        carried = rate
+    return carried

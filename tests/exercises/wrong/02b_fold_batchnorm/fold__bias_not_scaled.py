@@ -1,0 +1,16 @@
+"""Adds the convolution's bias after the batch norm, unscaled."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+def fold(conv, bn):
+    folded = copy.deepcopy(conv)
+    with torch.no_grad():
+        gain = (bn.weight if bn.affine else 1.0) / (bn.running_var + bn.eps).sqrt()
+        bias = 0 if conv.bias is None else conv.bias
+        folded.weight.mul_(gain[:, None, None, None])
+        folded.bias = nn.Parameter(bias - bn.running_mean * gain + (bn.bias if bn.affine else 0))
+    return folded

@@ -1,0 +1,15 @@
+"""Overwrites the convolution's own bias."""
+
+import copy
+
+import torch
+from torch import nn
+
+
+def fold(conv, bn):
+    folded = copy.deepcopy(conv)
+    with torch.no_grad():
+        gain = (bn.weight if bn.affine else 1.0) / (bn.running_var + bn.eps).sqrt()
+        folded.weight.mul_(gain[:, None, None, None])
+        folded.bias = nn.Parameter(-bn.running_mean * gain + (bn.bias if bn.affine else 0))
+    return folded
