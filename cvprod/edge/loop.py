@@ -111,9 +111,8 @@ class Inspector:
             if name:
                 self._one(name, picture, latencies)
                 done += 1
-            self.watchdog.alive(
-                f"model {self._version}, {self.counters.frames} frames, {self.counters.defects} defects"
-            )
+            count = self.counters
+            self.watchdog.alive(f"model {self._version}, {count.frames} frames, {count.defects} defects")
             if time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 self._checkpoint()
