@@ -70,10 +70,8 @@ RECIPES: dict[str, Recipe] = {
     "resnet18": Recipe(precision="auto", polish=3),
     "resnet10_half": Recipe(precision="auto"),
     "squeezenet1_1": Recipe(precision="auto", lr=1e-3),
-    "shufflenet_v2_x1_0": Recipe(lr=4e-3),
     "shufflenet_v2_x0_5": Recipe(lr=4e-3),
     "mobilenet_v3_small": Recipe(lr=4e-3),
-    "mnasnet0_5": Recipe(lr=4e-3),
 }
 
 
