@@ -1,0 +1,54 @@
+"""The built site and a browser, or the reason why there is none."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cvprod.lab.project import ROOT
+
+sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "book/_ext")]
+
+AXE = "4.11.0"
+
+
+@pytest.fixture(scope="session")
+def site() -> Path:
+    """The folder of the built site; CVPROD_SITE names another one."""
+    folder = Path(os.environ.get("CVPROD_SITE", ROOT / "_build/html"))
+    if not (folder / "index.html").is_file():
+        pytest.skip(f"the site is not built ({folder}): run make book")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """One headless Chromium for all tests."""
+    import chromium
+
+    if chromium.executable() is None:
+        pytest.skip("no Chromium on the PATH (Debian: apt-get install chromium)")
+    started = chromium.Chromium()
+    yield started
+    started.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, from npm, kept below _build."""
+    folder = ROOT / "_build/tools"
+    script = folder / "node_modules/axe-core/axe.min.js"
+    if not script.is_file():
+        if shutil.which("npm") is None:
+            pytest.skip("npm is missing, so axe-core cannot be fetched (Debian: apt-get install npm)")
+        folder.mkdir(parents=True, exist_ok=True)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"axe-core@{AXE}"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        except subprocess.TimeoutExpired:
+            pytest.skip("npm did not fetch axe-core within two minutes")
+        if done.returncode:
+            pytest.skip(f"npm could not fetch axe-core: {done.stderr.strip()[-200:]}")
+    return script.read_text(encoding="utf-8")
