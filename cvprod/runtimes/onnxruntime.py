@@ -7,6 +7,7 @@ of QuantizeLinear/DequantizeLinear nodes, which TensorRT and OpenVINO read as we
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from cvprod.runtimes.interface import (
     check_logits,
     check_precision,
     check_threads,
+    checked,
     need,
     quiet,
     size_of,
@@ -81,11 +83,11 @@ _SCHEMES = {
 
 
 def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str = "cpu") -> Path:
-    """Make a static INT8 (QDQ) file from a float one: calibration is float32 (N, 1, 96, 96).
+    """Make a static INT8 (QDQ) file from a float one: calibration is uint8 or float32 (N, 1, 96, 96).
 
     target: "cpu" or "tensorrt", which differ in what they accept. Weights are scaled per output channel.
     """
-    activations, options = _SCHEMES[target]
+    (activations, options), calibration = _SCHEMES[target], checked(calibration)
     quantization = need("onnxruntime.quantization", INSTALL)
     shape_inference = need("onnxruntime.quantization.shape_inference", INSTALL)
     with tempfile.TemporaryDirectory() as folder, quiet(native=True):
@@ -114,6 +116,22 @@ class _Tiles:
         """The next batch by input name; None at the end."""
         batch = next(self._batches, None)
         return None if batch is None else {INPUT_NAME: batch}
+
+
+def inspect(path: str | Path) -> dict:
+    """What an .onnx file says of itself: opset, input and output (name -> shape), how many nodes of each operator."""
+    onnx = need("onnx", INSTALL_CONVERTER)
+    model = onnx.load(str(check_file(path, suffix=SUFFIX)))
+
+    def shapes(ends) -> dict[str, list]:
+        return {end.name: [d.dim_param or d.dim_value for d in end.type.tensor_type.shape.dim] for end in ends}
+
+    return {
+        "opset": model.opset_import[0].version,
+        "inputs": shapes(model.graph.input),
+        "outputs": shapes(model.graph.output),
+        "operators": Counter(node.op_type for node in model.graph.node),
+    }
 
 
 def load(path: str | Path, threads: int = 1, *, providers: Sequence[str] = ("CPUExecutionProvider",)) -> OnnxRuntime:

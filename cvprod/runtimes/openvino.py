@@ -6,6 +6,7 @@ command line); INT8: nncf.quantize (the successor of POT). Serving: openvino.Cor
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from cvprod.runtimes.interface import (
     check_threads,
     need,
     quiet,
+    size_of,
     version,
 )
 
@@ -60,6 +62,13 @@ def quantize(graph, calibration: np.ndarray):
     with quiet(native=True):
         tiles = nncf.Dataset(calibration[:, None])
         return nncf.quantize(graph, tiles, subset_size=len(calibration))
+
+
+def inspect(path: str | Path) -> dict:
+    """What an .xml holds: bytes with its weights, and how many nodes of each operation."""
+    ov, path = need("openvino", INSTALL), check_file(path, suffix=SUFFIX)
+    operations = Counter(node.get_type_name() for node in ov.Core().read_model(str(path)).get_ops())
+    return {"bytes": size_of(path) + size_of(path.with_suffix(".bin")), "operations": operations}
 
 
 def load(path: str | Path, threads: int = 1, *, compute: str | None = "f32", device: str = "CPU") -> OpenVINO:

@@ -5,11 +5,12 @@ A converted model is a new program. It is the old one only as far as somebody ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from cvprod import measure
@@ -58,10 +59,15 @@ class Result:
 
 
 def convert_all(
-    model: torch.nn.Module, folder: str | Path, calibration: np.ndarray, lineup: Mapping = LINEUP
+    model: torch.nn.Module,
+    folder: str | Path,
+    calibration: np.ndarray,
+    lineup: Mapping = LINEUP,
+    *,
+    made: Mapping[tuple[str, str], Path] | None = None,
 ) -> dict[str, Path]:
-    """Convert once for every (runtime, precision) in the line-up; returns label -> file."""
-    made: dict[tuple[str, str], Path] = {}
+    """Convert once for every (runtime, precision) in the line-up, but for those in `made`; returns label -> file."""
+    made = dict(made or {})
     for runtime, precision, _ in lineup.values():
         if (runtime, precision) not in made:
             path = Path(folder) / f"{runtime}_{precision}"
@@ -112,6 +118,24 @@ def compare(
         )
         results.append(result)
     return results
+
+
+def matrix(logits: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """Share of tiles, in %, on which two runtimes name the same class; every runtime against every other."""
+    chosen = {name: values.argmax(1) for name, values in logits.items()}
+    return pd.DataFrame({a: {b: float((chosen[a] == chosen[b]).mean()) * 100 for b in chosen} for a in chosen})
+
+
+def table(results: Iterable[Result]) -> pd.DataFrame:
+    """One row a runtime: what it computes in, p50 for each number of threads, size, accuracy."""
+    rows: dict[str, dict] = {}
+    for r in results:
+        row = rows.setdefault(r.name, {"computes in": r.precision})
+        row[f"{r.threads} thread{'s' if r.threads > 1 else ''}, ms"] = r.p50_ms
+        row |= {"file, MB": row.pop("file, MB", r.size_bytes / measure.MB), "accuracy, %": r.accuracy * 100}
+    frame = pd.DataFrame(rows.values(), index=pd.Index(rows, name="runtime"))
+    times = [c for c in frame if c.endswith("ms")]
+    return frame[["computes in", *times, "file, MB", "accuracy, %"]]
 
 
 def _one_by_one(run: Runtime, images: np.ndarray):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import pandas as pd
 import simplejpeg
 import torch
 from PIL import Image
@@ -147,6 +148,13 @@ def measure(predict: Callable[[np.ndarray], np.ndarray], camera: TileSet, *, qua
 
 def _inputs(path: Path, data: list[bytes]) -> np.ndarray:
     return np.stack([path(item) for item in data])
+
+
+def table(found: list[Skew]) -> pd.DataFrame:
+    """The mismatches as rows by name, shares in %."""
+    rows = [(s.kind, s.name, s.lost_points, s.changed * 100, s.pixels) for s in found if s.kind]
+    heads = ["kind", "path", "accuracy lost, points", "answers changed, %", "mean pixel difference"]
+    return pd.DataFrame(rows, columns=heads).set_index("path")
 
 
 def by_name(found: list[Skew]) -> Mapping[str, Skew]:

@@ -8,6 +8,7 @@ Not `from __future__ import annotations`: the plugin decorators read annotations
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from cvprod.runtimes import onnxruntime
 from cvprod.runtimes.interface import (
     INPUT,
     Description,
+    InputError,
     ModelFileError,
     Runtime,
     UnsupportedPlatformError,
@@ -34,6 +36,7 @@ NAME = "TensorRT"
 SUFFIX = ".plan"
 PRECISIONS = ("fp32", "int8")
 INSTALL = "tensorrt"
+CAMERA_NAME = "camera"
 INPUT_NAME, OUTPUT_NAME = onnxruntime.INPUT_NAME, onnxruntime.OUTPUT_NAME
 #: Batches that an engine accepts, and the one that it is tuned for.
 PROFILE = (1, 8, 32)
@@ -162,7 +165,7 @@ def add_camera_input(network) -> str:
     """Put the plugin in front of a parsed network; returns the name of the new uint8 input (N, 1, 224, 224)."""
     trt, area = _tensorrt(), register_plugin()
     old = network.get_input(0)
-    camera = network.add_input("camera", trt.uint8, (-1, 1, TILE_SIZE, TILE_SIZE))
+    camera = network.add_input(CAMERA_NAME, trt.uint8, (-1, 1, TILE_SIZE, TILE_SIZE))
     resized = network.add_plugin(area(camera, size=INPUT_SIZE)).get_output(0)
     for layer in (network.get_layer(i) for i in range(network.num_layers)):
         for index in range(layer.num_inputs):
@@ -187,6 +190,21 @@ def load(path: str | Path, threads: int = 1) -> "TensorRT":
     return TensorRT(path)
 
 
+def load_camera(path: str | Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Load an engine built with camera=True, as a function: uint8 (N, 1, 224, 224) -> float32 logits (N, 7)."""
+    register_plugin()  # before the engine is read: deserialising looks the plugin up
+    engine = TensorRT(check_file(path, suffix=SUFFIX), CAMERA_NAME)
+
+    def run(tiles: np.ndarray) -> np.ndarray:
+        if tiles.dtype != np.uint8 or tiles.shape[1:] != (1, TILE_SIZE, TILE_SIZE):
+            size = f"(N, 1, {TILE_SIZE}, {TILE_SIZE})"
+            raise InputError(f"a camera engine takes uint8 {size}, got {tiles.dtype} {tiles.shape}")
+        parts = np.array_split(tiles, -(-len(tiles) // engine.batch))
+        return np.concatenate([engine._run(part) for part in parts])
+
+    return run
+
+
 def _tensorrt():
     trt = need("tensorrt", INSTALL)
     if not torch.cuda.is_available():
@@ -200,7 +218,7 @@ def _tensorrt():
 class TensorRT(Runtime):
     """An engine with one execution context on its own CUDA stream."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str = INPUT_NAME) -> None:
         trt = _tensorrt()
         self.path, self._logger = path, trt.Logger(trt.Logger.ERROR)
         self._runtime = trt.Runtime(self._logger)  # must outlive the engine
@@ -211,20 +229,20 @@ class TensorRT(Runtime):
                 "an engine belongs to the release and the GPU that built it, so build it here from the .onnx file"
             )
         self.context, self.stream = self.engine.create_execution_context(), torch.cuda.Stream()
-        self.batch = self.engine.get_tensor_profile_shape(INPUT_NAME, 0)[2][0]
-        check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+        self.input, self.batch = name, self.engine.get_tensor_profile_shape(name, 0)[2][0]
+        if name == INPUT_NAME:
+            check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
 
     def _run(self, x: np.ndarray) -> np.ndarray:
         with torch.cuda.stream(self.stream):
             tiles = torch.from_numpy(x).cuda(non_blocking=True)
-            logits = self.infer(tiles, INPUT_NAME)
-            return logits.cpu().numpy()  # .cpu() waits for the stream
+            return self.infer(tiles).cpu().numpy()  # .cpu() waits for the stream
 
-    def infer(self, tiles: torch.Tensor, name: str) -> torch.Tensor:
+    def infer(self, tiles: torch.Tensor) -> torch.Tensor:
         """Logits of tiles that are already on the GPU, on the current stream; nothing is copied or waited for."""
-        self.context.set_input_shape(name, tuple(tiles.shape))
+        self.context.set_input_shape(self.input, tuple(tiles.shape))
         logits = torch.empty(tuple(self.context.get_tensor_shape(OUTPUT_NAME)), device="cuda")
-        self.context.set_tensor_address(name, tiles.data_ptr())
+        self.context.set_tensor_address(self.input, tiles.data_ptr())
         self.context.set_tensor_address(OUTPUT_NAME, logits.data_ptr())
         if not self.context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError(f"{self.path}: TensorRT refused the launch; its log says why")
