@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cvprod.lab.project import ROOT
+
+from cvprod.repo import ROOT
 
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "book/_ext")]
 

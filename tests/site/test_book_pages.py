@@ -6,7 +6,8 @@ import importlib.util
 import re
 
 import pytest
-from cvprod.lab.project import ROOT
+
+from cvprod.repo import ROOT
 
 CHECKLIST = (ROOT / "book/checklist.md").read_text(encoding="utf-8")
 ITEMS = re.findall(r"^\((check-[a-z0-9-]+)\)=\n- \[ \] (.*?)(?=\n\n|\Z)", CHECKLIST, re.S | re.M)

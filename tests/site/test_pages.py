@@ -7,9 +7,9 @@ from itertools import islice
 import checks
 import pytest
 from bs4 import BeautifulSoup
-from cvprod.lab.project import ROOT
 
 from cvprod.lab.notebooks import committed, hardware, read
+from cvprod.repo import ROOT
 
 # What each chapter promises to teach: every term is in a heading of its page.
 TERMS = {

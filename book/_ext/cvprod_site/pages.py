@@ -30,7 +30,7 @@ def describe(app, pagename: str, templatename: str, context: dict, doctree: node
         if len(found) > 60 and "cv-hardware" not in paragraph["classes"]:
             text = found
             break
-    text = text or f"{context.get('title') or 'Page'}: {app.config.html_title}."
+    text = text or f"{context.get('title') or pagename.capitalize()}: {app.config.html_title}."
     text = re.sub(r"<[^>]*>", "", text)
     short = text if len(text) <= 160 else text[:157].rsplit(" ", 1)[0] + "..."
     context["metatags"] = context.get("metatags", "") + f'<meta name="description" content="{html.escape(short)}" />'
@@ -44,8 +44,10 @@ def finish(page: str, context: dict) -> str:
     head, marker, rest = page.partition("</head>")
     before, opened, article = rest.partition('<article class="bd-article">')
     article, closed, after = article.partition("</article>")
-    if not opened or not closed:
-        return page  # a fragment or a redirect: nothing of the theme's frame in it
+    if not marker:
+        return page  # a fragment: nothing of the theme's frame in it
+    if not closed:  # the search page has no article
+        return _head(head, rest, context) + marker + _frame(rest)
     article = _article(article, context)
     # The frame is parsed whole, with a stand-in for the article: each half alone would be unbalanced.
     frame = _frame(before + opened + STAND_IN + closed + after)
@@ -59,8 +61,10 @@ def _head(head: str, article: str, context: dict) -> str:
         unwanted.append(SEARCH_ONLY)
     tags = re.compile(r"<script\b[^>]*>.*?</script>\s*|<link\b[^>]*>\s*", re.S)
     head = tags.sub(lambda tag: "" if re.search("|".join(unwanted), tag[0]) else tag[0], head)
-    # Jupyter Book and the theme both set a viewport.
-    head = re.sub(r'<meta name="viewport" content="width=device-width, initial-scale=1.0" />', "", head, count=1)
+    # Sphinx, MyST and the theme each set a viewport: the first is enough.
+    viewport = re.compile(r'<meta name="viewport"[^>]*>')
+    first = viewport.search(head)
+    head = head[: first.end()] + viewport.sub("", head[first.end() :]) if first else head
     return re.sub(r"<!--.*?-->\s*", "", head, flags=re.S)
 
 
