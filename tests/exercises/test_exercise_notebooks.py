@@ -195,3 +195,14 @@ def test_titles_number_the_exercises_in_order():
     for _, group in itertools.groupby(titles, key=lambda title: title[1]):
         letters = [title[2] for title in group]
         assert letters == list("abcdefg"[: len(letters)]) and len(letters) >= 2, "two or three exercises a chapter"
+
+
+def test_readme_lists_every_exercise_and_links_lead_somewhere():
+    readme = (COURSE / "README.md").read_text()
+    links = re.findall(r"\]\(([^)#]+)", readme)
+    assert {f"release/{e.name}/{e.name}.ipynb" for e in EXERCISES} <= set(links)
+    assert all((COURSE / link).exists() for link in links if "://" not in link)
+    for exercise in EXERCISES:
+        for cell in exercise.source.cells:
+            for link in re.findall(r"\]\((\.\./[^)#]+)\)", cell.source):
+                assert (exercise.release_path.parent / link).resolve().exists(), f"{exercise.name}: {link}"
