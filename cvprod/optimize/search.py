@@ -67,7 +67,6 @@ def search(data: TrainingSet, validation: TileSet, *, trials: int = 10, steps: i
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, trials // 2))
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
-    study.set_metric_names(["latency_ms", "accuracy"])
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         shape = draw(trial)

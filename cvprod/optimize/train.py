@@ -66,10 +66,10 @@ def train_all(config: PipelineConfig, *, nas: bool = True, progress: bool = True
             )
 
 
-def searched_shape(data: TrainingSet, config: PipelineConfig, *, trials: int = 24) -> dict:
+def searched_shape(data: TrainingSet, config: PipelineConfig, *, trials: int = 8) -> dict:
     """Widths of the searched student: a longer study than the chapter's, on part of the training tiles."""
     few = TrainingSet(data.images[:4096], data.labels[:4096], None if data.teacher is None else data.teacher[:4096])
-    study = search(few, book_tiles("val", 700), trials=trials, steps=120, seed=config.seed)
+    study = search(few, book_tiles("val", 700), trials=trials, steps=60, seed=config.seed)
     return pick(study).user_attrs["shape"]
 
 

@@ -45,6 +45,9 @@ def load_student(name: str = "student") -> nn.Module:
     """A shipped student, checksum verified, float32, eval mode: "student", "student_pruned" or "student_nas"."""
     if name not in STUDENTS:
         raise ValueError(f"no student is called {name!r}; there are {', '.join(STUDENTS)}.")
+    for path in (WEIGHTS / f"{name}.safetensors", WEIGHTS / f"{name}.json"):
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing. Rebuild it with `{COMMAND}`.")
     return load_weights(name, folder=WEIGHTS)
 
 
