@@ -74,6 +74,8 @@ def test_damaged_and_missing_files_name_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     with pytest.raises(WeightsError, match=r"missing.*python -m cvprod\.optimize train"):
         zoo.pipeline_path()
+    with pytest.raises(WeightsError, match=r"missing.*python -m cvprod\.optimize train"):
+        zoo.load_student("student")
     source = tmp_path / "x.onnx"
     source.write_bytes(b"graph")
     zoo.save_pipeline(source, {"metrics": {}}, folder=tmp_path)
