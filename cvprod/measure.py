@@ -131,7 +131,7 @@ def compare(
     samples: dict[str, list[np.ndarray]] = {name: [] for name in fns}
     names = list(fns)
     for share in np.diff(np.linspace(0, repeats, rounds + 1).astype(int)):
-        for name in rng.permutation(names):
+        for name in (names[index] for index in rng.permutation(len(names))):  # a name may be a tuple
             # One untimed call first: the previous candidate has just evicted this one's data from the caches.
             samples[name].append(latency(fns[name], warmup=1, repeats=int(share)).samples)
     return {name: Latency(np.concatenate(parts)) for name, parts in samples.items()}

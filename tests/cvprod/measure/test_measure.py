@@ -91,6 +91,11 @@ def test_compare_interleaves_and_gives_each_its_own_samples():
     assert switches >= 10  # one after the other would be 1 or 2
 
 
+def test_compare_takes_any_hashable_as_a_name():
+    timed = measure.compare({("structured", 0.5): int, "plain": int}, repeats=4, warmup=0)
+    assert set(timed) == {("structured", 0.5), "plain"}
+
+
 def test_compare_shares_out_repeats_that_do_not_divide():
     assert measure.compare({"a": lambda: None}, repeats=7, rounds=3)["a"].samples.size == 7
     assert measure.compare({"a": lambda: None}, repeats=2, rounds=20)["a"].samples.size == 2
