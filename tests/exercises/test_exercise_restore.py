@@ -2,6 +2,7 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 
@@ -131,9 +132,12 @@ def test_mistyped_grade_id_is_a_problem_that_lists_the_real_ones(release):
 
 def test_every_exercise_is_recognised_by_its_ids_whatever_the_file_is_called():
     for exercise in EXERCISES:
-        assert identify(notebooks.read(exercise.release_path), EXERCISES, "Copy of homework (1)").name == exercise.name
+        assert (
+            identify(notebooks.read(exercise.release_path), EXERCISES, Path("Copy of homework (1).ipynb")).name
+            == exercise.name
+        )
     with pytest.raises(ExerciseError, match="no grade id of any exercise"):
-        identify(notebooks.nbformat.v4.new_notebook(), EXERCISES, "essay")
+        identify(notebooks.nbformat.v4.new_notebook(), EXERCISES, Path("essay.ipynb"))
 
 
 def test_command_writes_a_file_beside_and_leaves_the_students_alone(release, tmp_path, capsys):

@@ -30,7 +30,7 @@ def _restore(options: argparse.Namespace) -> int:
     from cvprod.lab.exercises.restore import identify, read_submission, restore
 
     submitted = read_submission(options.path)
-    exercise = identify(submitted, discover(options.course), options.path.stem)
+    exercise = identify(submitted, discover(options.course), options.path)
     result = restore(submitted, exercise, notebooks.read(exercise.release_path))
     print("\n".join(result.notes) or "nothing was lost")
     if result.problems:

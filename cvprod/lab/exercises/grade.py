@@ -69,7 +69,7 @@ def grade_file(
     """Grade one notebook file, which is only read. A notebook that cannot be graded gives a report with an error."""
     try:
         submitted = read_submission(path)
-        exercise = identify(submitted, exercises, path.stem)
+        exercise = identify(submitted, exercises, path)
     except ExerciseError as error:
         return Report(str(path), error=str(error))
     restored = restore(submitted, exercise, exercise.source)

@@ -43,17 +43,17 @@ def read_submission(path: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def identify(notebook: nbformat.NotebookNode, exercises: list[Exercise], name: str = "") -> Exercise:
-    """Return the exercise that a notebook answers: the one it shares most grade ids with, else the one ``name``d."""
+def identify(notebook: nbformat.NotebookNode, exercises: list[Exercise], path: Path) -> Exercise:
+    """Return the exercise that a notebook answers: the one it shares most grade ids with, else the one of that name."""
     ids = {grade_id(cell) for cell in notebook.cells}
     best = max(exercises, key=lambda exercise: len(ids & set(exercise.graded_cells)))
     if ids & set(best.graded_cells):
         return best
     for exercise in exercises:
-        if name == exercise.name:
+        if path.stem == exercise.name:
             return exercise
     known = ", ".join(exercise.name for exercise in exercises)
-    raise ExerciseError(f"{name}: no grade id of any exercise in it ({known}); is it the right notebook?")
+    raise ExerciseError(f"{path}: no grade id of any exercise in it ({known}); is it the right notebook?")
 
 
 def restore(submitted: nbformat.NotebookNode, exercise: Exercise, template: nbformat.NotebookNode) -> Restored:

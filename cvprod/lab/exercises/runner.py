@@ -27,7 +27,7 @@ WALL_FACTOR = (
 )
 KEPT_CHARACTERS = 20_000  # of one cell's output; a flood is drained, not stored
 # exit() in a cell would end the kernel a moment after the cell has "succeeded".
-_PRELUDE = "get_ipython().keepkernel_on_exit = True"
+_PRELUDE = "get_ipython().ask_exit = lambda: None"
 
 
 class _Stopped(Exception):

@@ -1,12 +1,12 @@
-"""Two loops, and a list instead of a set."""
+"""Two loops."""
 
 
 def pareto_front(models):
-    front = []
+    front = set()
     for name, (latency, accuracy) in models.items():
         for other, (faster, better) in models.items():
             if other != name and faster <= latency and better >= accuracy and (faster < latency or better > accuracy):
                 break
         else:
-            front.append(name)
+            front.add(name)
     return front
