@@ -1,0 +1,87 @@
+"""Listings: the real source, the asked part of it, and an error when that part is gone."""
+
+import inspect
+import re
+
+import pytest
+
+from cvprod.lab import plots, source
+from cvprod.repo import repository
+
+
+def _code(text):
+    return re.search(r"```python\n(.*)\n```", text, re.S)[1]
+
+
+class Sample:
+    """A class with two methods."""
+
+    def first(self):
+        """Say one."""
+        one = 1
+        return one + 0
+
+    @property
+    def second(self):
+        """Say two."""
+        return 2
+
+
+def test_listing_is_the_source_itself():
+    assert _code(source.listing(plots.show, doc=True)) == inspect.getsource(plots.show).rstrip()
+
+
+def test_docstring_is_left_out_and_nothing_else():
+    shown, whole = _code(source.listing(plots.show)), inspect.getsource(plots.show)
+    assert '"""' not in shown
+    left_out = [line.strip() for line in whole.splitlines() if line.strip() and line not in shown.splitlines()]
+    assert left_out[0].startswith('"""') and left_out[-1].endswith('"""')
+    assert "display(HTML(" in shown and "plt.close(fig)" in shown
+
+
+def test_listing_without_docstring_still_runs():
+    scope = {}
+    exec(_code(source.listing(plots._number)), {"pd": __import__("pandas"), **vars(plots)}, scope)
+    assert scope["_number"](1234.5, None) == plots._number(1234.5, None)
+
+
+def test_link_names_file_and_lines():
+    lines, first = inspect.getsourcelines(plots.show)
+    link = f"{repository()}/blob/main/cvprod/lab/plots.py#L{first}-L{first + len(lines) - 1}"
+    assert link in source.listing(plots.show, doc=True)
+    assert f"[cvprod/lab/plots.py, lines {first}–" in source.listing(plots.show)
+
+
+def test_part_is_dedented_and_alone():
+    code = _code(source.listing(Sample, part="first"))
+    assert code.splitlines()[0] == "def first(self):" and "second" not in code
+    assert "return 2" in source.listing(Sample, part="second")
+
+
+def test_between_two_lines():
+    code = _code(source.listing(Sample, start="one = 1", end="return one +"))
+    assert code.splitlines() == ["one = 1", "return one + 0"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"start": "no such line"}, {"start": "return one", "end": "one = 1"}, {"part": "third"}]
+)
+def test_a_part_that_is_gone_is_an_error(wrong):
+    with pytest.raises(ValueError, match=r"no line with|no part named"):
+        source.listing(Sample, **wrong)
+
+
+def test_what_has_no_source_is_an_error():
+    with pytest.raises(ValueError, match="no Python source"):
+        source.listing(len)
+
+
+def test_foreign_source_is_named_but_not_linked_to_us():
+    assert repository() not in source.listing(inspect.getdoc)
+
+
+def test_show_displays_markdown(monkeypatch):
+    shown = []
+    monkeypatch.setattr(source, "display", shown.append)
+    source.show_source(Sample)
+    assert "```python" in shown[0].data
