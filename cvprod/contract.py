@@ -143,9 +143,7 @@ class Contract(_Strict):
             requirement = getattr(self, name)
             sign = "at most" if direction == "max" else "at least"
             amount = f"{requirement.limit:.0%}" if unit == "share" else f"{requirement.limit:g} {unit}"
-            entries.append(
-                f"- **`{name}`: {sign} {amount}**<br>“{requirement.says}”<br>{requirement.why}"
-            )
+            entries.append(f"- **`{name}`: {sign} {amount}**<br>“{requirement.says}”<br>{requirement.why}")
         return "\n".join(entries)
 
     def limits(self) -> dict[str, float]:

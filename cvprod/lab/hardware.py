@@ -82,9 +82,7 @@ def _macos() -> str:
 
 
 def _android() -> str:
-    lines = [
-        line.split("\t")[0] for line in _command("adb", "devices").splitlines() if line.endswith("\tdevice")
-    ]
+    lines = [line.split("\t")[0] for line in _command("adb", "devices").splitlines() if line.endswith("\tdevice")]
     if not lines:
         raise MissingHardware("adb lists no connected device: start an emulator or plug in a phone")
     return f"Android device {_command('adb', 'shell', 'getprop', 'ro.product.model').strip()}"

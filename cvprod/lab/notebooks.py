@@ -41,9 +41,7 @@ def read(path: Path) -> nbformat.NotebookNode:
     try:
         return nbformat.read(path, as_version=4)
     except Exception as error:
-        raise ValueError(
-            f"{path}: not a readable notebook ({error}); restore it with git checkout"
-        ) from error
+        raise ValueError(f"{path}: not a readable notebook ({error}); restore it with git checkout") from error
 
 
 def tags(cell: nbformat.NotebookNode) -> set[str]:
@@ -74,11 +72,7 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for index, cell in enumerate(notebook.cells):
         cell.setdefault("id", f"cell-{index:03d}")
         cell.metadata = nbformat.from_dict(
-            {
-                key: cell.metadata[key]
-                for key in ("tags", "recorded", "nbgrader", "mystnb")
-                if key in cell.metadata
-            }
+            {key: cell.metadata[key] for key in ("tags", "recorded", "nbgrader", "mystnb") if key in cell.metadata}
         )
         if cell.cell_type != "code":
             continue
@@ -127,9 +121,7 @@ def faults(path: Path) -> list[str]:
         found += [f"{path.name}: cell {number} ({cell.id}) {fault}" for fault in _cell_faults(cell)]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not code or code[0].source.strip() != BOOTSTRAP:
-        found.append(
-            f"{path.name}: its first code cell is not the bootstrap cell (cvprod/lab/bootstrap_cell.py.txt)"
-        )
+        found.append(f"{path.name}: its first code cell is not the bootstrap cell (cvprod/lab/bootstrap_cell.py.txt)")
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         found.append(f"{path.name}: its kernel is not python3 (python -m cvprod.lab.notebooks normalise)")
     return found

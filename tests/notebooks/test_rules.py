@@ -36,9 +36,7 @@ def test_committed_notebook_is_normalised(path):
     assert path.read_text() == nbformat.writes(notebook).rstrip("\n") + "\n", "run: make format"
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in PATHS if path.stem[:2].isdigit()], ids=lambda path: path.stem
-)
+@pytest.mark.parametrize("path", [path for path in PATHS if path.stem[:2].isdigit()], ids=lambda path: path.stem)
 def test_chapter_asserts_its_claims(path):
     code = [cell.source for cell in notebooks.read(path).cells if cell.cell_type == "code"]
     assert sum("assert " in source for source in code) >= 3

@@ -13,9 +13,7 @@ from cvprod import runtimes, surface
 from cvprod.runtimes import MissingRuntimeError, UnsupportedPlatformError, onnxruntime, tensorrt
 
 RECORD = {
-    line
-    for line in (Path(__file__).parent / "tensorrt_11_4.txt").read_text().splitlines()
-    if not line.startswith("#")
+    line for line in (Path(__file__).parent / "tensorrt_11_4.txt").read_text().splitlines() if not line.startswith("#")
 }
 #: Which recorded class each variable of the module holds.
 HOLDS = {
