@@ -84,6 +84,17 @@ def test_endless_loop_and_dead_kernel_cost_only_their_own_question(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_broken_setup_is_reported_and_not_blamed_on_the_student(tmp_path):
+    """Whatever breaks the book's own first cell (here a cell put before it): no marks rather than zero points."""
+    notebook = _solved()
+    notebook.cells.insert(0, notebooks.nbformat.v4.new_code_cell("import sys\nsys.modules['numpy'] = None"))
+    path = tmp_path / "carol.ipynb"
+    path.write_text(text(notebook))
+    report = grade_file(path, EXERCISES)
+    assert report.marks == []
+    assert "set-up cell failed" in report.error and "numpy" in report.error
+
+
 def test_missing_folder_and_missing_exercises_say_so(tmp_path, capsys):
     assert main(["grade", str(tmp_path / "nowhere")]) == 1
     assert "no notebook there" in capsys.readouterr().err

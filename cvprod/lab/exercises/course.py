@@ -75,6 +75,17 @@ class Exercise:
         """Grade id -> cell of the source, in the notebook's order."""
         return {cell.metadata.nbgrader.grade_id: cell for cell in self.source.cells if "nbgrader" in cell.metadata}
 
+    @cached_property
+    def setup(self) -> set[str]:
+        """The code cells before the first answer, which need nothing of the student's."""
+        found = set()
+        for cell in self.source.cells:
+            if "nbgrader" in cell.metadata:
+                break
+            if cell.cell_type == "code":
+                found.add(cell.source.strip())
+        return found
+
     @property
     def questions(self) -> list[Question]:
         return [

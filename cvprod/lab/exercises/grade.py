@@ -73,9 +73,24 @@ def grade_file(
     except ExerciseError as error:
         return Report(str(path), error=str(error))
     restored = restore(submitted, exercise, exercise.source)
-    with Runner(cell_seconds, notebook_seconds) as runner:
-        marks = mark(restored.notebook, exercise, runner.run)
-    return Report(str(path), exercise.name, marks, _worth_telling(restored.notes) + restored.problems)
+    # The book's own set-up failing is no student's fault, and zero points would say it was: try again, then say so.
+    for _ in range(2):
+        with Runner(cell_seconds, notebook_seconds) as runner:
+            marks = mark(restored.notebook, exercise, runner.run)
+        failed = _failed(restored.notebook)
+        broken = [error for source, error in failed.items() if source in exercise.setup]
+        if not broken:
+            break
+    else:
+        return Report(str(path), exercise.name, error=f"{path}: the exercise's own set-up cell failed: {broken[0]}")
+    notes = [f"a cell failed ({source.splitlines()[0][:40]}): {error}" for source, error in failed.items()]
+    return Report(str(path), exercise.name, marks, _worth_telling(restored.notes) + restored.problems + notes)
+
+
+def _failed(notebook: nbformat.NotebookNode) -> dict[str, str]:
+    """Source -> error of the cells that failed, graded ones left out: their failures are in the marks."""
+    ordinary = [cell for cell in notebook.cells if cell.cell_type == "code" and "nbgrader" not in cell.metadata]
+    return {cell.source.strip(): _error(cell) for cell in ordinary if _error(cell)}
 
 
 def mark(notebook: nbformat.NotebookNode, exercise: Exercise, run: Callable[..., None]) -> list[Mark]:
