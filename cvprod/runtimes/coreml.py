@@ -66,7 +66,9 @@ def convert(
         if precision == "int8":
             from coremltools.optimize import coreml as cto
 
-            weights = cto.OpLinearQuantizerConfig(mode="linear_symmetric", dtype="int8", granularity="per_channel")
+            weights = cto.OpLinearQuantizerConfig(
+                mode="linear_symmetric", dtype="int8", granularity="per_channel", weight_threshold=512
+            )
             package = cto.linear_quantize_weights(package, cto.OptimizationConfig(global_config=weights))
         package.save(str(path))
     return path

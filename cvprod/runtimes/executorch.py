@@ -30,6 +30,8 @@ NAME = "ExecuTorch"
 SUFFIX = ".pte"
 PRECISIONS = ("fp32", "int8")
 INSTALL = "executorch torchao"
+#: Method of our programs that returns the bits of the arithmetic.
+BITS = "arithmetic_bits"
 
 
 def convert(
@@ -51,7 +53,13 @@ def convert(
         if data is not None:
             network = quantize(network, data)
         exported = torch.export.export(network, (torch.zeros(1, *INPUT),))
-        program = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()]).to_executorch()
+        # XNNPACK's graph is a closed blob in the file; what it computes in travels beside it, as a method of its own.
+        quantised = any("quantize_per_tensor" in str(node.target) for node in exported.graph.nodes)
+        program = to_edge_transform_and_lower(
+            exported,
+            partitioner=[XnnpackPartitioner()],
+            constant_methods={BITS: 8 if quantised else 32},
+        ).to_executorch()
     path.write_bytes(program.buffer)
     return path
 
@@ -111,13 +119,16 @@ class ExecuTorch(Runtime):
         self._size_pool()
         return self.method.execute((torch.from_numpy(x),))[0].numpy()
 
+    def _precision(self) -> str:
+        if BITS not in self.program.method_names:
+            return "unknown"
+        return {8: "int8", 32: "fp32"}.get(self.program.load_method(BITS).execute(())[0], "unknown")
+
     def describe(self) -> Description:
-        # XNNPACK's compiled graph is a blob inside the program; its packed int8 weights leave no tensor to ask.
-        quantised = b"quantized_decomposed" in self.path.read_bytes()
         return Description(
             NAME,
             version("executorch"),
-            "int8" if quantised else "fp32",
+            self._precision(),
             self.threads,
             self.path,
             size_of(self.path),

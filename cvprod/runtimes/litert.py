@@ -56,18 +56,26 @@ def convert(
 
 
 def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
-    """Make a static INT8 file from a float one: calibration is float32 (N, 1, 96, 96)."""
+    """Make a static INT8 file from a float one: calibration is float32 (N, 1, 96, 96).
+
+    Ranges are the smallest and largest value that any tile gave. The quantiser's default, a moving average over tiles,
+    forgets the extremes: the brightest tiles of a line would be clipped.
+    """
     quantizer = need("ai_edge_quantizer.quantizer", INSTALL_CONVERTER)
     recipe = need("ai_edge_quantizer.recipe", INSTALL_CONVERTER)
+    calibrator = need("ai_edge_quantizer.calibrator", INSTALL_CONVERTER)
+    extremes = need("ai_edge_quantizer.utils.qsv_utils", INSTALL_CONVERTER).min_max_update
     with quiet(native=True):
         job = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
         for end in ("INPUT", "OUTPUT"):  # the ends stay float32, so that no caller has to know a scale
             job.update_quantization_recipe(".*", end, algorithm_key="no_quantize")
         signature, name = _signature(load(source))
-        tiles = {signature: [{name: tile[None]} for tile in calibration]}
-        # The default of 16 threads spins on a machine with fewer cores.
-        statistics = job.calibrate(tiles, num_threads=1)
-        job.quantize(statistics).export_model(str(target), overwrite=True)
+        rules = need("ai_edge_quantizer.recipe_manager", INSTALL_CONVERTER).RecipeManager()
+        rules.load_quantization_recipe(job.get_quantization_recipe())
+        # One thread: the default of 16 spins on a machine with fewer cores.
+        ranges = calibrator.Calibrator(str(source), num_threads=1, qsv_update_func=extremes)
+        ranges.calibrate({signature: [{name: tile[None]} for tile in calibration]}, rules)
+        job.quantize(ranges.get_model_qsvs()).export_model(str(target), overwrite=True)
     return target
 
 

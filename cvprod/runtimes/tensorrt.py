@@ -193,14 +193,14 @@ def load(path: str | Path, threads: int = 1) -> "TensorRT":
 def load_camera(path: str | Path) -> Callable[[np.ndarray], np.ndarray]:
     """Load an engine built with camera=True, as a function: uint8 (N, 1, 224, 224) -> float32 logits (N, 7)."""
     register_plugin()  # before the engine is read: deserialising looks the plugin up
-    engine = TensorRT(check_file(path, suffix=SUFFIX), CAMERA_NAME)
+    loaded = TensorRT(check_file(path, suffix=SUFFIX), CAMERA_NAME)
 
     def run(tiles: np.ndarray) -> np.ndarray:
         if tiles.dtype != np.uint8 or tiles.shape[1:] != (1, TILE_SIZE, TILE_SIZE):
             size = f"(N, 1, {TILE_SIZE}, {TILE_SIZE})"
             raise InputError(f"a camera engine takes uint8 {size}, got {tiles.dtype} {tiles.shape}")
-        parts = np.array_split(tiles, -(-len(tiles) // engine.batch))
-        return np.concatenate([engine._run(part) for part in parts])
+        parts = np.array_split(tiles, -(-len(tiles) // loaded.batch))
+        return np.concatenate([loaded._run(part) for part in parts])
 
     return run
 

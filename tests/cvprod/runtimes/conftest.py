@@ -22,7 +22,7 @@ def small_network() -> Classifier:
         torch.nn.ReLU(),
         torch.nn.Conv2d(8, 16, 3, stride=2, padding=1),
         torch.nn.ReLU(),
-        torch.nn.AdaptiveAvgPool2d(3),
+        torch.nn.AvgPool2d(4),
         torch.nn.Flatten(),
         torch.nn.Linear(144, 7),
     )
