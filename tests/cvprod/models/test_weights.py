@@ -195,7 +195,9 @@ def test_tiles():
 
 
 def test_everything_that_chapter_1_compares_is_shipped():
-    assert len(NETWORKS) >= 5 and set(NETWORKS) <= set(shipped())
+    # Students join the registry when cvprod.optimize is imported; their weights live with that package.
+    named = {name for name in NETWORKS if not name.startswith("student")}
+    assert len(named) >= 5 and named <= set(shipped())
 
 
 def test_all_weights_of_the_package_fit_the_limit():
