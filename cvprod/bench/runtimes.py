@@ -15,6 +15,7 @@ import numpy as np
 
 from cvprod import measure, models
 from cvprod.bench import UsageError
+from cvprod.optimize.zoo import STUDENTS, load_student
 from cvprod.runtimes import parity
 from cvprod.runtimes.interface import MissingRuntimeError
 from cvprod.surface import tiles
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json and not args.json.parent.is_dir():
         raise UsageError(f"--json: the folder {args.json.parent} does not exist")
     try:
-        model = models.load(args.network)
+        model = load_student(args.network) if args.network in STUDENTS else models.load(args.network)
     except (models.UnknownNetworkError, models.WeightsError) as error:
         raise UsageError(f"--network: {error}") from error
     wanted = {parity.REFERENCE, *(args.only or parity.LINEUP)}

@@ -51,7 +51,7 @@ def convert(
     """
     check_precision(precision if precision != "int8" else "fp16", PRECISIONS, calibration)
     path = Path(path).with_suffix(SUFFIX)
-    ct = need("coremltools", INSTALL)
+    ct = need("coremltools", INSTALL, chatty=True)
     with quiet(native=True), torch.no_grad():
         traced = torch.jit.trace(model.eval(), torch.zeros(1, *INPUT))
         shape = ct.Shape((ct.RangeDim(1, BATCH, default=1), *INPUT))
@@ -80,7 +80,7 @@ def inspect(path: str | Path) -> dict:
     Raises ModelFileError for what is no package.
     """
     path = _check(path)
-    ct = need("coremltools", INSTALL)
+    ct = need("coremltools", INSTALL, chatty=True)
     try:
         with quiet(native=True):
             spec = ct.models.MLModel(str(path), skip_model_load=True).get_spec()
@@ -148,7 +148,7 @@ class CoreML(Runtime):
     batch = BATCH
 
     def __init__(self, path: Path, units: str) -> None:
-        ct = need("coremltools", INSTALL)
+        ct = need("coremltools", INSTALL, chatty=True)
         self.path, self.units = path, units
         self.model = ct.models.MLModel(str(path), compute_units=getattr(ct.ComputeUnit, units))
         check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)

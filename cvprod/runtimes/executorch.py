@@ -44,7 +44,7 @@ def convert(
     """Write `model` as a .pte program of batch 1 for the XNNPACK backend and return its path."""
     data = check_precision(precision, PRECISIONS, calibration)
     path = Path(path).with_suffix(SUFFIX)
-    need("executorch", INSTALL)
+    need("executorch.exir", INSTALL, chatty=True)
     with quiet(native=True), torch.no_grad():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower

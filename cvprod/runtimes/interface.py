@@ -169,10 +169,13 @@ def check_threads(threads: int) -> int:
     return threads
 
 
-def need(package: str, install: str) -> ModuleType:
-    """Import a package, or raise MissingRuntimeError with the command that installs it."""
+def need(package: str, install: str, *, chatty: bool = False) -> ModuleType:
+    """Import a package, or raise MissingRuntimeError with the command that installs it.
+
+    chatty: its native libraries print while they are loaded, before any setting of theirs can be reached; mute them.
+    """
     try:
-        with quiet():
+        with quiet(native=chatty):
             return importlib.import_module(package)
     except ImportError as error:
         raise MissingRuntimeError(f"{package} does not import ({error}); install it: pip install {install}") from error

@@ -46,7 +46,7 @@ def convert(
     """
     data = check_precision(precision, PRECISIONS, calibration)
     path = Path(path).with_suffix(SUFFIX)
-    litert_torch = need("litert_torch", INSTALL_CONVERTER)
+    litert_torch = need("litert_torch", INSTALL_CONVERTER, chatty=True)
     with quiet(native=True):
         edge = litert_torch.convert(model.eval(), (torch.zeros(1, *INPUT),))
         edge.export(str(path))
@@ -61,7 +61,7 @@ def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
     Ranges are the smallest and largest value that any tile gave. The quantiser's default, a moving average over tiles,
     forgets the extremes: the brightest tiles of a line would be clipped.
     """
-    quantizer = need("ai_edge_quantizer.quantizer", INSTALL_CONVERTER)
+    quantizer = need("ai_edge_quantizer.quantizer", INSTALL_CONVERTER, chatty=True)
     recipe = need("ai_edge_quantizer.recipe", INSTALL_CONVERTER)
     calibrator = need("ai_edge_quantizer.calibrator", INSTALL_CONVERTER)
     extremes = need("ai_edge_quantizer.utils.qsv_utils", INSTALL_CONVERTER).min_max_update
