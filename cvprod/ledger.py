@@ -10,7 +10,6 @@ import dataclasses
 import json
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 from cvprod import measure
+from cvprod.files import write_atomic
 from cvprod.repo import root
 
 FORMAT = 1
@@ -108,16 +108,7 @@ def record(chapter: int, rows: Iterable[Row | Mapping]) -> Path:
     lines = [json.dumps(header), *(json.dumps(dataclasses.asdict(row)) for row in checked)]
     path = folder() / f"chapter_{chapter:02d}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomic(path, ("\n".join(lines) + "\n").encode())
     return path
 
 

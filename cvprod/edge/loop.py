@@ -23,10 +23,10 @@ from pathlib import Path
 
 import numpy as np
 
+from cvprod.files import write_atomic
 from cvprod.surface import CLASSES, INPUT_SIZE, to_input
 
 from .engine import open_model
-from .files import write_atomic
 from .journal import Journal
 from .sources import cut
 from .update import Device, UpdateError

@@ -32,8 +32,9 @@ from typing import Any
 
 import numpy as np
 
+from cvprod.files import sync_folder, write_atomic
+
 from . import delta as deltas
-from .files import sync_folder, write_atomic
 from .manifest import (
     MANIFEST,
     MAX_MANIFEST,

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 
+from cvprod.files import write_atomic
 from cvprod.repo import ROOT
 
 HARDWARE_TAGS = frozenset({"gpu", "tensorrt", "jetson", "coral", "macos", "android", "docker", "cloud"})
@@ -89,9 +90,7 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
     """Write a normalised notebook in one step, so that an interrupt leaves the old file whole."""
-    temporary = path.with_suffix(".ipynb.tmp")
-    temporary.write_text(nbformat.writes(normalise(notebook)).rstrip("\n") + "\n")
-    temporary.replace(path)
+    write_atomic(path, (nbformat.writes(normalise(notebook)).rstrip("\n") + "\n").encode())
 
 
 def _cell_faults(cell: nbformat.NotebookNode) -> Iterator[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import cvprod.surface
+from cvprod.files import replacing
 from cvprod.surface import INPUT_SIZE, TileSet, make_set
 
 
@@ -56,10 +56,8 @@ def cached_set(n: int, seed: int, *, conditions: str = "routine", workers: int =
             path.unlink()  # whatever is wrong with a cache file, making it anew is right
     made = make_set(n, seed, conditions=conditions, workers=workers)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    with os.fdopen(handle, "wb") as file:
+    with replacing(path) as file:
         np.savez(file, images=made.images, labels=made.labels, digest=made.digest)
-    Path(temporary).replace(path)
     return _without_boxes(made.images, made.labels)
 
 

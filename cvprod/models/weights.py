@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,6 +21,7 @@ from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as format_safetensors
 from torch import Tensor, nn
 
+from cvprod.files import write_atomic
 from cvprod.surface import CLASSES
 
 from .networks import INPUT_SHAPE, build
@@ -118,22 +117,9 @@ def save_weights(name: str, model: nn.Module, card: dict, *, folder: Path = WEIG
         "created": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
     text = json.dumps(full, indent=2, ensure_ascii=False) + "\n"  # may fail: so before the first rename
-    _replace(weights_path(name, folder), blob)
-    _replace(card_path(name, folder), text.encode())
+    write_atomic(weights_path(name, folder), blob)
+    write_atomic(card_path(name, folder), text.encode())
     return weights_path(name, folder)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Atomic write: an interruption leaves the old file or the new one, never half of one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).chmod(0o644)  # mkstemp makes private files
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _failure(name: str, folder: Path) -> Callable[[Path, str], WeightsError]:

@@ -7,12 +7,11 @@ import sys
 from dataclasses import replace
 
 from cvprod.models import WeightsError, evaluate, predictor
+from cvprod.models.training import TOLERANCE
 
 from . import zoo
 from .fuse import onnx_predict
 from .pipeline import PipelineConfig, book_tiles
-
-TOLERANCE = 0.005  # half a point, as for every shipped network
 
 
 def verify(n: int) -> int:

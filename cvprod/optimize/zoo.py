@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import nn
 
+from cvprod.files import write_atomic
 from cvprod.models import register
 from cvprod.models.weights import WeightsError, card, load_weights, save_weights, versions
 
@@ -67,8 +68,8 @@ def save_pipeline(path: Path, card: dict, *, folder: Path = WEIGHTS) -> Path:
     blob, target = Path(path).read_bytes(), Path(folder) / f"{PIPELINE}.onnx"
     file = {"file": target.name, "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
     text = json.dumps({"name": PIPELINE, **card, "file": file, "versions": versions()}, indent=2) + "\n"
-    target.write_bytes(blob)
-    target.with_suffix(".json").write_text(text, "utf-8")
+    write_atomic(target, blob)
+    write_atomic(target.with_suffix(".json"), text.encode())
     return target
 
 
