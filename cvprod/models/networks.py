@@ -107,7 +107,7 @@ class _NarrowResNet(ResNet):
 
 
 Builder = Callable[[], nn.Module]
-NETWORKS: dict[str, Builder] = {}
+_BUILDERS: dict[str, Builder] = {}  # every name that `build` knows
 
 
 def register(name: str, builder: Builder) -> None:
@@ -118,19 +118,19 @@ def register(name: str, builder: Builder) -> None:
     """
     if not name.isidentifier():
         raise ValueError(f"network name {name!r} must be a Python identifier: it names files and commands")
-    if NETWORKS.get(name, builder) is not builder:
-        raise ValueError(f"network name {name!r} is already taken by {NETWORKS[name]}")
-    NETWORKS[name] = builder
+    if _BUILDERS.get(name, builder) is not builder:
+        raise ValueError(f"network name {name!r} is already taken by {_BUILDERS[name]}")
+    _BUILDERS[name] = builder
 
 
 def build(name: str) -> nn.Module:
     """An untrained network, in training mode, float32. Raises UnknownNetworkError, which lists the known names."""
-    if name not in NETWORKS:
+    if name not in _BUILDERS:
         raise UnknownNetworkError(
-            f"unknown network {name!r}; known: {', '.join(sorted(NETWORKS))}. "
+            f"unknown network {name!r}; known: {', '.join(sorted(_BUILDERS))}. "
             "A network of cvprod.optimize is known once cvprod.optimize has been imported."
         )
-    return NETWORKS[name]()
+    return _BUILDERS[name]()
 
 
 def _from_zoo(constructor: Callable[..., nn.Module]) -> Builder:
@@ -146,7 +146,6 @@ def resnet10_half(num_classes: int = len(CLASSES)) -> nn.Module:
 
 
 # The Pareto set: a plain ResNet as the baseline, its small brother, and three families built for phones.
-# Everything registered here is shipped: chapter 1 loads every name.
 for _name, _constructor in {
     "resnet18": zoo.resnet18,
     "resnet10_half": resnet10_half,
@@ -155,3 +154,7 @@ for _name, _constructor in {
     "mobilenet_v3_small": zoo.mobilenet_v3_small,
 }.items():
     register(_name, _from_zoo(_constructor))
+
+#: The networks of this package, name -> builder. All are shipped: chapter 1 loads every name. What other packages
+#: register later can be built, but is not listed here, for its weights lie elsewhere.
+NETWORKS: dict[str, Builder] = dict(_BUILDERS)

@@ -87,7 +87,7 @@ def test_unknown_network_lists_the_known():
 
 
 def test_registering(monkeypatch):
-    monkeypatch.setattr("cvprod.models.networks.NETWORKS", dict(NETWORKS))
+    monkeypatch.setattr("cvprod.models.networks._BUILDERS", dict(NETWORKS))
 
     def builder():
         return nn.Flatten()

@@ -185,7 +185,7 @@ def test_cache_follows_xdg(monkeypatch, tmp_path):
 @pytest.fixture
 def small_world(cached, monkeypatch):
     """`train` with small sets and a network called "tiny"."""
-    monkeypatch.setattr("cvprod.models.networks.NETWORKS", dict(NETWORKS))
+    monkeypatch.setattr("cvprod.models.networks._BUILDERS", dict(NETWORKS))
     monkeypatch.setattr(training_module, "RECIPES", {"tiny": QUICK})
     monkeypatch.setattr("cvprod.models.__main__.RECIPES", {"tiny": QUICK})
     register("tiny", Tiny)
