@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -156,6 +157,28 @@ def tradeoff(
     plain_log(ax.xaxis)
     ax.set(xlabel="latency p50 in ms, one tile, one thread", ylabel="accuracy, %")
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2)
+    return fig
+
+
+def techniques(board: pd.DataFrame, families: Mapping[str, Sequence[str]]) -> Figure:
+    """Accuracy over median latency, one labelled point a row, one marker a family.
+
+    board: indexed by name, with the columns p50_ms and accuracy (0..1); families: name of a family -> names of its
+    rows. Raises ValueError for rows that no family names, since the plot would silently leave them out.
+    """
+    if homeless := sorted(set(board.index) - {name for names in families.values() for name in names}):
+        raise ValueError(f"no family names {', '.join(homeless)}.")
+    fig, ax = plt.subplots(figsize=(6.2, 4.6))
+    for (family, names), marker in zip(families.items(), MARKERS, strict=False):
+        rows = board.loc[list(names)]
+        ax.plot(rows.p50_ms, rows.accuracy * 100, marker, ms=8, ls="", label=family)
+        for name, row in rows.iterrows():
+            ax.annotate(name, (row.p50_ms, row.accuracy * 100), (2, 6), textcoords="offset points", rotation=50,
+                        fontsize=9)  # fmt: skip
+    ax.set(xscale="log", xlabel="latency p50 in ms, one tile, one thread", ylabel="accuracy, %")
+    plain_log(ax.xaxis)
+    ax.margins(0.1, 0.35)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
     return fig
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from cvprod import measure
+from cvprod.ledger import Row
 from cvprod.models import BASELINE, evaluate, load, predictor
 from cvprod.models.evaluation import Predict
 from cvprod.surface import TileSet
@@ -148,18 +150,24 @@ def judge(
     """Latency and accuracy of every candidate: one row each, in their order, indexed by name.
 
     Latency: batch 1, interleaved rounds, torch on `threads` threads (the other runtimes were built with one). Accuracy:
-    on `test`, or on its first `tiles[name]` tiles where a candidate is too slow for all of them.
+    on `test`, or on its first `tiles[name]` tiles where a candidate is too slow for all of them; untimed, so the
+    candidates share out the machine's cores, each on one thread.
     Columns: p50_ms, p99_ms, size_bytes, accuracy, n_tiles, speedup, shrink (against the first row), note.
     """
     one = np.ascontiguousarray(test.images[:1])
     with measure.threads(threads):
         progress(f"latency of {len(candidates)} candidates, interleaved")
         timed = measure.compare({c.name: lambda p=c.predict: p(one) for c in candidates}, warmup=5, repeats=repeats)
-    rows = []
-    for candidate in candidates:
-        part = test[: (tiles or {}).get(candidate.name, len(test))]
+    parts = [test[: (tiles or {}).get(candidate.name, len(test))] for candidate in candidates]
+
+    def accuracy_of(candidate: Candidate, part: TileSet) -> float:
         progress(f"accuracy of {candidate.name} on {len(part)} tiles")
-        accuracy = evaluate(candidate.predict, part).accuracy
+        return evaluate(candidate.predict, part).accuracy
+
+    with measure.threads(1), ThreadPoolExecutor(measure.machine()["cores"]) as workers:
+        accuracies = list(workers.map(accuracy_of, candidates, parts))
+    rows = []
+    for candidate, part, accuracy in zip(candidates, parts, accuracies, strict=True):
         time = timed[candidate.name]
         rows.append(
             {
@@ -176,3 +184,11 @@ def judge(
     table.insert(5, "speedup", table.p50_ms.iloc[0] / table.p50_ms)
     table.insert(6, "shrink", table.size_bytes.iloc[0] / table.size_bytes)
     return table
+
+
+def ledger_rows(chapter: int, board: pd.DataFrame) -> list[Row]:
+    """The rows of a `judge` table for the ledger; the one called "baseline" is of that kind."""
+    columns = ["p50_ms", "p99_ms", "size_bytes", "accuracy", "n_tiles", "note"]
+    kinds = ["baseline" if name == "baseline" else "optimisation" for name in board.index]
+    records = board[columns].to_dict("records")
+    return [Row(chapter, name, kind, **row) for name, kind, row in zip(board.index, kinds, records, strict=True)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -61,10 +62,17 @@ class TrainingSet:
             raise ValueError(f"{len(self.images)} tiles but teacher logits for {len(self.teacher)}: ask it again")
 
 
-def ask(teacher: Predict, images: np.ndarray, *, batch: int = 128, progress: bool = False) -> np.ndarray:
-    """The teacher's logits, float32 (N, classes): computed once, used in every epoch."""
-    starts = tqdm(range(0, len(images), batch), desc="teacher", disable=not progress)
-    return np.concatenate([teacher(images[i : i + batch]) for i in starts]).astype(np.float32)
+def ask(
+    teacher: Predict, images: np.ndarray, *, batch: int = 128, workers: int = 1, progress: bool = False
+) -> np.ndarray:
+    """The teacher's logits, float32 (N, classes): computed once, used in every epoch.
+
+    workers: Python threads that ask at the same time; PyTorch gives up the interpreter's lock while it computes.
+    """
+    parts = [images[i : i + batch] for i in range(0, len(images), batch)]
+    with ThreadPoolExecutor(workers) as pool:
+        answers = list(tqdm(pool.map(teacher, parts), total=len(parts), desc="teacher", disable=not progress))
+    return np.concatenate(answers).astype(np.float32)
 
 
 @dataclass

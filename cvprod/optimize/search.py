@@ -51,15 +51,19 @@ def latency_ms(shape: dict, *, repeats: int = 60) -> float:
     return measure.latency(lambda: predict(tile), repeats=repeats).p50_ms
 
 
-def proxy_accuracy(shape: dict, data: TrainingSet, validation: TileSet, *, steps: int, seed: int = 0) -> float:
+def proxy_accuracy(
+    shape: dict, data: TrainingSet, validation: TileSet, *, steps: int, batch: int = 64, seed: int = 0
+) -> float:
     """Validation accuracy (0..1) after a training far too short to be good, but long enough to rank."""
     torch.manual_seed(seed)
     model = student(**shape)
-    fit(model, data, steps=steps, lr=4e-3, seed=seed)
+    fit(model, data, steps=steps, batch=batch, lr=4e-3, seed=seed)
     return evaluate(predictor(model), validation).accuracy
 
 
-def search(data: TrainingSet, validation: TileSet, *, trials: int = 10, steps: int = 40, seed: int = 0) -> optuna.Study:
+def search(
+    data: TrainingSet, validation: TileSet, *, trials: int = 10, steps: int = 40, batch: int = 64, seed: int = 0
+) -> optuna.Study:
     """Look for students that are fast *and* learn quickly; returns the study (values: latency [ms], accuracy).
 
     Each trial keeps its architecture in `user_attrs["shape"]`. `study.best_trials` is the Pareto front.
@@ -71,7 +75,7 @@ def search(data: TrainingSet, validation: TileSet, *, trials: int = 10, steps: i
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         shape = draw(trial)
         trial.set_user_attr("shape", shape)
-        return latency_ms(shape), proxy_accuracy(shape, data, validation, steps=steps, seed=seed)
+        return latency_ms(shape), proxy_accuracy(shape, data, validation, steps=steps, batch=batch, seed=seed)
 
     study.optimize(objective, n_trials=trials)
     return study

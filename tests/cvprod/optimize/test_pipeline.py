@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -144,3 +145,11 @@ def test_a_wider_network_takes_longer():
 def test_int8_of_an_untrained_student_is_small(tmp_path, tiles):
     path = int8(student(16, (16,), (16,)), tmp_path / "a.onnx", tiles.images[:16])
     assert path.stat().st_size < 40_000
+
+
+def test_a_board_becomes_ledger_rows():
+    columns = {"p50_ms": [20.0, 0.2], "p99_ms": [25.0, 0.3], "size_bytes": [40, 1], "accuracy": [0.97, 0.96]}
+    board = pd.DataFrame({**columns, "n_tiles": [2002, 2002], "note": ["eager", ""]}, index=["baseline", "pipeline"])
+    first, last = compare.ledger_rows(2, board)
+    assert (first.kind, last.kind, first.note) == ("baseline", "optimisation", "eager")
+    assert (last.name, last.chapter, last.p50_ms, last.n_tiles) == ("pipeline", 2, 0.2, 2002)

@@ -1,5 +1,7 @@
 """Pruning removes what it says; distillation learns from the teacher and from nothing else."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -117,6 +119,17 @@ def test_the_teacher_outweighs_wrong_labels():
     fit(model, TrainingSet(images, 1 - labels, teacher), steps=25, batch=32, lr=1e-2)
     answers = ask(lambda x: model(torch.from_numpy(x)).detach().numpy(), images).argmax(1)
     assert (answers == labels).mean() > 0.9
+
+
+def test_many_workers_get_the_teachers_answers_in_order():
+    images = np.arange(50, dtype=np.uint8)[:, None, None, None] + np.zeros((1, 1, 4, 4), np.uint8)
+
+    def teacher(part):
+        time.sleep(0.001 * int(part[0, 0, 0, 0] == 0))  # the first batch is answered last
+        return part[:, 0, 0, :1].astype(np.float64)
+
+    answers = ask(teacher, images, batch=8, workers=4)
+    assert answers.dtype == np.float32 and answers[:, 0].tolist() == list(range(50))
 
 
 def test_bad_training_sets_say_so():

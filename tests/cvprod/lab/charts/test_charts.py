@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 
 from cvprod.contract import load_contract
@@ -107,3 +108,12 @@ def test_contract_distance_puts_broken_limits_right_of_one():
     }
     assert "model_size_mb" in texts(fig)  # named, without a point: not measured
     renders(fig)
+
+
+def test_techniques_show_every_row_and_refuse_a_homeless_one():
+    board = pd.DataFrame({"p50_ms": [20.0, 0.2], "accuracy": [0.975, 0.9675]}, index=["baseline", "pipeline"])
+    fig = charts.techniques(board, {"large": ["baseline"], "small": ["pipeline"]})
+    assert points(fig) == {(20.0, 97.5), (0.2, 96.75)}
+    assert all(name in texts(fig) for name in ("baseline", "pipeline", "large", "small"))
+    with pytest.raises(ValueError, match="pipeline"):
+        charts.techniques(board, {"large": ["baseline"]})
