@@ -146,10 +146,11 @@ def load(path: str | Path, threads: int = 1, *, providers: Sequence[str] = ("CPU
     return OnnxRuntime(path, check_threads(threads), tuple(providers))
 
 
-def session_options(threads: int = 1, *, optimise: str = "all"):
+def session_options(threads: int = 1, *, optimise: str = "all", spin: bool = False):
     """Options as the book serves: that many threads, one graph at a time, no spinning.
 
-    optimise: disable, basic, extended or all, the levels of graph optimisation.
+    optimise: disable, basic, extended or all, the levels of graph optimisation. spin: let idle threads wait awake,
+    which is ONNX Runtime's own default.
     """
     ort = need("onnxruntime", INSTALL)
     options = ort.SessionOptions()
@@ -157,7 +158,7 @@ def session_options(threads: int = 1, *, optimise: str = "all"):
     options.inter_op_num_threads = 1
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_{_LEVELS[optimise]}")
     # Idle threads sleep instead of spinning: on a shared box they would take the cores that decode the next image.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
     options.log_severity_level = 3
     return options
 

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 
 from cvprod import measure
+from cvprod.ledger import Row
 from cvprod.runtimes import get
 from cvprod.runtimes.interface import Runtime
 from cvprod.surface import TileSet
@@ -147,3 +148,21 @@ def rounded(result: Result) -> Result:
     """Fewer digits, for a file that people read."""
     digits = {"p50_ms": 4, "p99_ms": 4, "accuracy": 5, "agreement": 5}
     return replace(result, **{field: round(getattr(result, field), n) for field, n in digits.items()})
+
+
+def ledger_rows(chapter: int, results: Iterable[Result], network: str) -> list[Row]:
+    """The results as rows of the ledger, named by runtime and number of threads."""
+    return [
+        Row(
+            chapter,
+            f"{r.name}, {r.threads} thread{'s' if r.threads > 1 else ''}",
+            "runtime",
+            p50_ms=r.p50_ms,
+            p99_ms=r.p99_ms,
+            size_bytes=r.size_bytes,
+            accuracy=r.accuracy,
+            n_tiles=r.n_tiles,
+            note=f"{network}, computes in {r.precision}",
+        )
+        for r in results
+    ]
