@@ -62,7 +62,7 @@ def tiny():
 
     torch.manual_seed(0)
     net = fpga.TinyNet().eval()
-    images = np.random.default_rng(0).uniform(-2, 2, (40, 1, fpga.SIZE, fpga.SIZE)).astype(np.float32)
+    images = np.random.default_rng(0).uniform(-2, 2, (40, fpga.CHANNELS, fpga.SIZE, fpga.SIZE)).astype(np.float32)
     return net, images
 
 
