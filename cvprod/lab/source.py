@@ -8,7 +8,7 @@ from types import ModuleType
 
 from IPython.display import Markdown, display
 
-from cvprod.repo import repository
+from cvprod.repo import deploy_file, repository
 
 
 def show_source(
@@ -51,6 +51,29 @@ def listing(
     numbered = _between(numbered, start, end, _name(obj))
     code = textwrap.dedent("\n".join(text for _, text in numbered)).strip("\n")
     return f"{_where(target, path, numbered[0][0], numbered[-1][0])}\n\n```python\n{code}\n```\n"
+
+
+#: Languages of listings, by the suffix of their file.
+_LANGUAGES = {".kt": "kotlin", ".swift": "swift", ".sh": "bash", ".yaml": "yaml", ".service": "ini", ".cfg": "text"}
+
+
+def show_file(name: str, *, start: str | None = None, end: str | None = None) -> None:
+    """Display a file of `deploy/`, or the part from the line with `start` to the next line with `end`.
+
+    name: path below deploy/, such as "edge/raspberrypi/install.sh". Raises FileNotFoundError, and ValueError for a
+    `start` or `end` that is not in it.
+    """
+    display(Markdown(file_listing(name, start=start, end=end)))
+
+
+def file_listing(name: str, *, start: str | None = None, end: str | None = None) -> str:
+    """Return the Markdown that `show_file` displays: a line naming the file, then its text."""
+    path = deploy_file(name)
+    lines = _between(list(enumerate(path.read_text("utf-8").splitlines(), 1)), start, end, name)
+    code = textwrap.dedent("\n".join(text for _, text in lines)).strip("\n")
+    first, last = lines[0][0], lines[-1][0]
+    where = f"[deploy/{name}, lines {first}–{last}]({repository()}/blob/main/deploy/{name}#L{first}-L{last})"
+    return f"{where}\n\n```{_LANGUAGES.get(path.suffix, 'text')}\n{code}\n```\n"
 
 
 def _between(numbered: list[tuple[int, str]], start: str | None, end: str | None, name: str) -> list[tuple[int, str]]:

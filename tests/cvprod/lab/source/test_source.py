@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cvprod.lab import plots, source
-from cvprod.repo import repository
+from cvprod.repo import deploy_file, repository
 
 
 def _code(text):
@@ -85,3 +85,14 @@ def test_show_displays_markdown(monkeypatch):
     monkeypatch.setattr(source, "display", shown.append)
     source.show_source(Sample)
     assert "```python" in shown[0].data
+
+
+def test_a_deploy_file_is_shown_as_it_is_and_a_lost_line_is_an_error():
+    shown = source.file_listing("edge/raspberrypi/cvprod-edge.service", start="[Service]", end="WatchdogSec")
+    assert "```ini\n[Service]\nType=notify" in shown and shown.rstrip().endswith("WatchdogSec=20\n```")
+    first = shown.partition("#L")[2].partition("-")[0]
+    assert (deploy_file("edge/raspberrypi/cvprod-edge.service").read_text().splitlines()[int(first) - 1]) == "[Service]"
+    with pytest.raises(ValueError, match="no line with"):
+        source.file_listing("contract.yaml", start="nowhere to be found")
+    with pytest.raises(FileNotFoundError):
+        source.file_listing("no/such/file.kt")
