@@ -52,5 +52,5 @@ def skews(found: Sequence[Skew]) -> Figure:
     ax.set_xlabel("answers changed, % of tiles (0 to 1 linear, then logarithmic)")
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left", bbox_to_anchor=(-0.4, -0.11), ncols=3)
     return fig

@@ -47,6 +47,8 @@ def convert(
     data = check_precision(precision, PRECISIONS, calibration)
     path = Path(path).with_suffix(SUFFIX)
     litert_torch = need("litert_torch", INSTALL_CONVERTER, chatty=True)
+    # In a notebook its progress goes through IPython's display, which no redirection of streams can mute.
+    need("litert_torch._config", INSTALL_CONVERTER).config.show_progress = False
     with quiet(native=True):
         edge = litert_torch.convert(model.eval(), (torch.zeros(1, *INPUT),))
         edge.export(str(path))
