@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
 
@@ -88,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument("--out", type=Path, required=True)
     add.add_argument("--network", help="shipped network to take the logits from (default: the one the apps ship)")
     add.add_argument("--check", action="store_true", help="compare with what is there; write nothing")
+
+    add = command("apps", _apps, "Convert a shipped network into the models that the phone apps come with.")
+    add.add_argument("--out", type=Path, help="the folder with android and ios (default: this checkout's)")
+    add.add_argument("--network", help="shipped network (default: the one of the test vectors)")
 
     add = command("arm", _arm, "Run a .tflite file in the real Arm wheel under qemu-user and compare with this CPU.")
     add.add_argument("model", type=Path, nargs="?", help="default: a small network converted on the spot")
@@ -215,6 +219,16 @@ def _vectors(options: argparse.Namespace) -> int:
         return bool(faults)
     written = vectors.write(options.out, network=options.network)
     print(f"{written:,} bytes in {options.out}")
+    return 0
+
+
+def _apps(options: argparse.Namespace) -> int:
+    from cvprod.repo import root
+
+    from . import apps
+
+    for path in apps.write(options.out or root() / "deploy" / "mobile", options.network):
+        print(path)
     return 0
 
 
