@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test lint format serve-book weights exercises refresh-lock hardware clean
+.PHONY: help install book test lint format serve-book weights exercises arm refresh-lock hardware clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -48,6 +48,9 @@ weights: $(READY) ## Retrain every shipped network (about an hour on two cores)
 
 exercises: $(READY) ## Generate exercises/release from exercises/source
 	@$(BIN)/python -m cvprod.lab.exercises generate
+
+arm: $(READY) ## Fetch the Arm build of LiteRT for the check under qemu (Linux, root; about a minute)
+	@$(BIN)/python -m cvprod.edge arm --prepare
 
 refresh-lock: $(READY) ## Resolve pyproject.toml again and write requirements.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-annotate \

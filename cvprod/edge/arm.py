@@ -72,7 +72,7 @@ def prepare() -> None:
            "bookworm", str(rootfs), os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")])  # fmt: skip
     for package in (rootfs / "var/cache/apt/archives").glob("*.deb"):
         if any(word in package.name for word in ("python3", "libstdc++", "libexpat", "libffi", "libssl", "libsqlite")):
-            _step(["dpkg-deb", "-x", str(package), str(rootfs)])
+            _unpack(package, rootfs)
     if (rootfs / "proc").is_symlink():
         (rootfs / "proc").unlink()
     (rootfs / "proc").mkdir(exist_ok=True)
@@ -84,10 +84,20 @@ def prepare() -> None:
     (home() / "ready").write_text("ok\n")
 
 
-def _step(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _step(command: list[str], given: bytes | None = None) -> bytes:
+    done = subprocess.run(command, input=given, capture_output=True, check=False)
     if done.returncode:
-        raise ArmError(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[-400:]}")
+        said = (done.stderr or done.stdout).decode(errors="replace").strip()
+        raise ArmError(f"{command[0]} failed: {said[-400:]}")
+    return done.stdout
+
+
+def _unpack(package: Path, rootfs: Path) -> None:
+    """Like `dpkg-deb -x`, which would replace the link lib -> usr/lib by a package's folder lib."""
+    _step(
+        ["tar", "-x", "--keep-directory-symlink", "-C", str(rootfs)],
+        _step(["dpkg-deb", "--fsys-tarfile", str(package)]),
+    )
 
 
 def run(model: Path, tiles: np.ndarray, *, cpu: str = "cortex-a76", timeout: float = 300.0) -> np.ndarray:

@@ -1,0 +1,12 @@
+"""A cast drops the fraction towards zero; hardware drops bits, which is towards minus infinity."""
+
+import numpy as np
+
+
+def encode(values, width, integer, rounding, overflow):
+    if rounding not in ("RND", "TRN") or overflow not in ("SAT", "WRAP"):
+        raise ValueError("mode")
+    scaled = np.asarray(values, float) * 2.0 ** (width - integer)
+    codes = np.floor(scaled + 0.5).astype(np.int64) if rounding == "RND" else scaled.astype(np.int64)
+    top = 1 << (width - 1)
+    return np.clip(codes, -top, top - 1) if overflow == "SAT" else (codes + top) % (2 * top) - top
