@@ -1,0 +1,116 @@
+"""`python -m cvprod.serving`: serve the inspection model. Further: `keys add NAME`, `calibrate MODEL.onnx`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import logs
+from .model import ModelError
+from .settings import DEFAULT_MODEL, SettingsError, load
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 after a clean end, 1 a command failed, 2 wrong options, 3 a model that must not serve."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    commands = {"keys": _keys, "calibrate": _calibrate, "proto": _proto}
+    try:
+        if given and given[0] in commands:
+            return commands[given[0]](given[1:])
+        settings = load(given)
+        handler = logs.configure(settings.log_format, settings.log_level)
+        del handler
+        return asyncio.run(_serve(settings))
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except ModelError as error:
+        print(f"The model must not serve: {error}.", file=sys.stderr)
+        return 3
+    except (ValueError, OSError) as error:
+        print(f"{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0
+
+
+async def _serve(settings) -> int:
+    from .supervisor import Supervisor
+
+    return await Supervisor(settings).run()
+
+
+def _keys(given: Sequence[str]) -> int:
+    from . import auth
+
+    parser = argparse.ArgumentParser(
+        prog="python -m cvprod.serving keys", description="Make an API key and print it, once."
+    )
+    parser.add_argument("action", choices=["add"])
+    parser.add_argument("name", help="whose key it is")
+    parser.add_argument(
+        "--file", type=Path, default=Path("api-keys.jsonl"), help="file of hashed keys (default %(default)s)"
+    )
+    parser.add_argument("--scope", action="append", choices=auth.SCOPES, help="what it may do (default inspect)")
+    parser.add_argument("--rate", type=float, default=0.0, help="requests a second (default: the service's)")
+    options = parser.parse_args(given)
+    print(auth.add(options.file, options.name, tuple(options.scope or ["inspect"]), options.rate))
+    print(f"Its hash is in {options.file}. Nobody can show you the key again.", file=sys.stderr)
+    return 0
+
+
+def _calibrate(given: Sequence[str]) -> int:
+    from cvprod import surface
+
+    from . import model
+
+    default = Path(__file__).parents[1] / "optimize" / "weights" / "pipeline.onnx"
+    parser = argparse.ArgumentParser(
+        prog="python -m cvprod.serving calibrate", description="Write the card of a model, with its temperature."
+    )
+    parser.add_argument("onnx", type=Path, nargs="?", default=default, help="ONNX file (default: the book's pipeline)")
+    parser.add_argument("--out", type=Path, help="card to write (default: the service's own, or beside the file)")
+    parser.add_argument("--name", default="steel")
+    parser.add_argument("--version", default="1.0.0")
+    parser.add_argument("--tiles", type=int, default=2000, help="validation tiles (default %(default)s)")
+    options = parser.parse_args(given)
+    out = options.out or (DEFAULT_MODEL if options.onnx == default else options.onnx.with_suffix(".json"))
+    tiles = surface.tiles("val", options.tiles)
+    card = model.calibrate(
+        options.onnx,
+        out,
+        name=options.name,
+        version=options.version,
+        classes=surface.CLASSES,
+        tiles=tiles.images,
+        labels=tiles.labels,
+    )
+    print(
+        f"{out}: temperature {card.temperature}, expected calibration error "
+        f"{card.calibration['ece_before']:.2%} to {card.calibration['ece_after']:.2%}"
+    )
+    return 0
+
+
+def _proto(given: Sequence[str]) -> int:
+    argparse.ArgumentParser(
+        prog="python -m cvprod.serving proto", description="Compile oip.proto into oip.binpb."
+    ).parse_args(given)
+    here = Path(__file__).parent
+    command = [
+        sys.executable,
+        "-m",
+        "grpc_tools.protoc",
+        f"-I{here}",
+        f"--descriptor_set_out={here / 'oip.binpb'}",
+        str(here / "oip.proto"),
+    ]
+    return subprocess.run(command, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())

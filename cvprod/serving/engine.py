@@ -1,0 +1,269 @@
+"""Dynamic batching in one process: what has arrived runs together, and nothing waits for company.
+
+The engine lives in the event loop's own thread. While a batch computes, the loop reads nothing, and what arrives piles
+up in the sockets; when it is done, the loop reads all of it, and that is the next batch. Under light load a batch is
+one image and nobody waits; under heavy load batches fill by themselves. There is no timer to tune, no second thread to
+hand over to and no lock: with one core for each process, a thread would only add its switches.
+
+Admission is by time, not by count: a request is refused at once when those before it would already use up the latency
+budget. So those that are accepted keep it, however many are refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import images
+from .errors import DeadlineExceeded, Draining, InvalidImage, Overloaded
+from .model import Model
+
+#: Larger pictures are decoded in a thread: they would hold up the loop for longer than a batch takes.
+LARGE = 640 * 480
+#: Share of the latency budget that may be used up by those ahead in the queue; the rest is for oneself and the network.
+AHEAD = 0.6
+
+
+@dataclass
+class Result:
+    """What one request gets: arrays over its images, and where its time went, in milliseconds."""
+
+    logits: np.ndarray
+    probabilities: np.ndarray
+    model: Model
+    queue_ms: float
+    decode_ms: float
+    infer_ms: float
+    batch: int
+    faults: dict[int, InvalidImage] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Item:
+    payload: Sequence[bytes] | np.ndarray
+    n: int
+    future: asyncio.Future
+    arrived: float
+    deadline: float
+    tiles: np.ndarray | None = None
+    decode_ms: float = 0.0
+    faults: dict[int, InvalidImage] = field(default_factory=dict)
+
+
+class Engine:
+    """A bounded queue in front of one model. All methods belong to the event loop's thread.
+
+    Args:
+        model: what to run; `swap` changes it between two batches, so that no batch sees two.
+        budget: latency to keep, in seconds.
+        observe: called after every batch with (images, seconds waited by the oldest, decode seconds, run seconds).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        budget: float = 0.01,
+        max_batch: int = 8,
+        max_queue: int = 256,
+        max_pixels: int = images.MAX_PIXELS,
+        observe: Callable[[int, float, float, float], None] | None = None,
+    ) -> None:
+        self.model = model
+        self.budget = budget
+        self.max_batch = max_batch
+        self.max_queue = max_queue
+        self.max_pixels = max_pixels
+        self.draining = False
+        self._observe = observe or (lambda *_: None)
+        self._queue: deque[_Item] = deque()
+        self._waiting = 0
+        self._in_threads = 0
+        self._scheduled = False
+        self._threads: ThreadPoolExecutor | None = None
+        self._cost = self._first_cost()  # seconds an image takes, decoded and run: learnt as we go
+
+    def _first_cost(self) -> float:
+        images.warm_up()
+        tiles, best = np.zeros((1, 1, 96, 96), np.uint8), float("inf")
+        for _ in range(5):
+            start = time.perf_counter()
+            self.model.run(tiles)
+            best = min(best, time.perf_counter() - start)
+        return best + 3e-4
+
+    # what callers use
+
+    async def inspect(self, pictures: Sequence[bytes], *, timeout: float | None = None) -> Result:
+        """Decode and classify encoded pictures. A bad one among them is in `faults` by its index; ignore its row.
+
+        Raises Overloaded, DeadlineExceeded, Draining.
+        """
+        large = [i for i, data in enumerate(pictures) if len(data) > LARGE // 16 and self._is_large(data)]
+        if not large:
+            return await self._enqueue(pictures, len(pictures), timeout)
+        self._admit(len(pictures))
+        start = time.perf_counter()
+        self._in_threads += len(pictures)
+        try:
+            tiles, faults = await asyncio.get_running_loop().run_in_executor(self._pool(), self._decode, pictures)
+        finally:
+            self._in_threads -= len(pictures)
+        spent = (time.perf_counter() - start) * 1e3
+        return await self._enqueue(tiles, len(pictures), timeout, faults, spent)
+
+    async def infer(self, tiles: np.ndarray, *, timeout: float | None = None) -> Result:
+        """Classify tensors: uint8 or float32 (n, 1, 96, 96). Raises Overloaded, DeadlineExceeded, Draining."""
+        return await self._enqueue(tiles, len(tiles), timeout)
+
+    def swap(self, model: Model) -> None:
+        """From the next batch on."""
+        self.model = model
+
+    @property
+    def waiting(self) -> int:
+        """Images in the queue."""
+        return self._waiting
+
+    @property
+    def idle(self) -> bool:
+        return not self._queue and not self._in_threads
+
+    # how it works
+
+    def _admit(self, n: int) -> None:
+        if self.draining:
+            raise Draining
+        ahead = self._waiting + self._in_threads
+        if ahead and (ahead + n > self.max_queue or ahead * self._cost > AHEAD * self.budget):
+            raise Overloaded(ahead * self._cost)
+
+    def _enqueue(
+        self,
+        payload: Sequence[bytes] | np.ndarray,
+        n: int,
+        timeout: float | None,
+        faults: dict[int, InvalidImage] | None = None,
+        decode_ms: float = 0.0,
+    ) -> asyncio.Future:
+        if faults is None:
+            self._admit(n)
+        loop = asyncio.get_running_loop()
+        now = time.perf_counter()
+        item = _Item(
+            payload,
+            n,
+            loop.create_future(),
+            now,
+            now + timeout if timeout else float("inf"),
+            None,
+            decode_ms,
+            faults or {},
+        )
+        self._queue.append(item)
+        self._waiting += n
+        if not self._scheduled:
+            self._scheduled = True
+            loop.call_soon(self._run)
+        return item.future
+
+    def _run(self) -> None:
+        """One batch, then back to the loop, which reads what has come in the meantime."""
+        batch, count, now = [], 0, time.perf_counter()
+        while self._queue and (not batch or count + self._queue[0].n <= self.max_batch):
+            item = self._queue.popleft()
+            self._waiting -= item.n
+            if item.future.done():  # the caller is gone
+                continue
+            if now > item.deadline:
+                item.future.set_exception(DeadlineExceeded())
+                continue
+            batch.append(item)
+            count += item.n
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._run)
+        else:
+            self._scheduled = False
+        if batch:
+            try:
+                self._compute(batch, now)
+            except Exception as error:  # a fault of ours: these callers hear of it, the next batch is another story
+                for item in batch:
+                    if not item.future.done():
+                        item.future.set_exception(error)
+
+    def _compute(self, batch: list[_Item], now: float) -> None:
+        model = self.model  # one for the whole batch
+        for item in batch:
+            if isinstance(item.payload, np.ndarray):
+                item.tiles = item.payload
+            else:
+                start = time.perf_counter()
+                item.tiles, item.faults = self._decode(item.payload)
+                item.decode_ms = (time.perf_counter() - start) * 1e3
+        for item in [item for item in batch if item.faults and len(item.faults) == item.n]:
+            batch.remove(item)  # nothing in it to look at
+            nothing = np.full((item.n, len(model.card.classes)), np.nan, np.float32)
+            item.future.set_result(
+                Result(nothing, nothing, model, (now - item.arrived) * 1e3, item.decode_ms, 0.0, 0, item.faults)
+            )
+        if not batch:
+            return
+        tiles = batch[0].tiles if len(batch) == 1 else np.concatenate([item.tiles for item in batch])
+        decoded = time.perf_counter()
+        total = len(tiles)
+        parts = [model.run(tiles[i : i + self.max_batch]) for i in range(0, total, self.max_batch)]
+        logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        probabilities = model.probabilities(logits)
+        done = time.perf_counter()
+        self._cost += 0.1 * ((done - now) / total - self._cost)
+        first = 0
+        infer_ms = (done - decoded) * 1e3
+        for item in batch:
+            rows = slice(first, first + item.n)
+            first += item.n
+            if not item.future.done():
+                item.future.set_result(
+                    Result(
+                        logits[rows],
+                        probabilities[rows],
+                        model,
+                        (now - item.arrived) * 1e3,
+                        item.decode_ms,
+                        infer_ms,
+                        total,
+                        item.faults,
+                    )
+                )
+        self._observe(total, now - batch[0].arrived, decoded - now, done - decoded)
+
+    def _decode(self, pictures: Sequence[bytes]) -> tuple[np.ndarray, dict[int, InvalidImage]]:
+        tiles, faults = np.zeros((len(pictures), 1, 96, 96), np.uint8), {}
+        for i, data in enumerate(pictures):
+            try:
+                tiles[i, 0] = images.to_tile(data, max_pixels=self.max_pixels)
+            except InvalidImage as fault:
+                faults[i] = fault
+        return tiles, faults
+
+    def _is_large(self, data: bytes) -> bool:
+        try:
+            return images.probe(data, max_pixels=self.max_pixels).pixels > LARGE
+        except InvalidImage:
+            return False  # found again, and said, when it is decoded
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        return self._threads
+
+    def close(self) -> None:
+        """Let the decoding thread go."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)

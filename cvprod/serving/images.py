@@ -1,0 +1,258 @@
+"""Pictures from strangers: looked at before they are decoded, and decoded to the pixels that training saw.
+
+Everything that can be known from the header is checked first, in plain Python on a few bytes: format by its magic
+bytes, size, pixels, colour model, frames, end of file. Only then is memory allocated. Decoding gives what
+`cvprod.surface.read_image` gives for the same file, within 2 grey levels for colour JPEG (libjpeg's luma against luma
+of the decoded RGB) and exactly for everything else: 16 bits become 8 by their upper byte, palettes become luma,
+transparency is dropped, EXIF orientation is applied, and all other metadata is never read.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageOps
+
+from cvprod.surface import to_input
+
+from .errors import InvalidImage
+
+MAX_PIXELS = 4096 * 4096
+MIN_SIDE = 16
+#: A progressive JPEG may repeat its scans without end, each of them a pass over the whole picture.
+MAX_SCANS = 64
+
+_REFUSED = (
+    (b"GIF8", 0, "GIF"),
+    (b"WEBP", 8, "WebP"),
+    (b"II*\0", 0, "TIFF"),
+    (b"MM\0*", 0, "TIFF"),
+    (b"%PDF", 0, "PDF"),
+    (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
+    (b"\xff\x0a", 0, "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", 0, "JPEG XL"),
+    (b"ftypavif", 4, "AVIF"),
+    (b"ftyphei", 4, "HEIF"),
+    (b"ftypmif1", 4, "HEIF"),
+    (b"PK\x03\x04", 0, "ZIP"),
+    (b"\x1f\x8b", 0, "gzip"),
+    (b"<svg", 0, "SVG"),
+    (b"<?xml", 0, "XML"),
+    (b"8BPS", 0, "Photoshop"),
+    (b"ftyp", 4, "an ISO media file (video)"),
+    (b"\x1aE\xdf\xa3", 0, "Matroska video"),
+    (b"qoif", 0, "QOI"),
+)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says about itself, before a pixel of it is decoded."""
+
+    format: str
+    width: int
+    height: int
+    channels: int
+    bits: int
+    oriented: bool = False
+
+    @property
+    def pixels(self) -> int:
+        return self.width * self.height
+
+
+def probe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+    """Check a picture's header and structure. Raises InvalidImage, with a slug that names what is wrong."""
+    if data[:3] == b"\xff\xd8\xff":
+        header = _jpeg(data)
+    elif data[:8] == b"\x89PNG\r\n\x1a\n":
+        header = _png(data)
+    elif data[:2] == b"BM":
+        header = _bmp(data)
+    else:
+        raise InvalidImage("image-unsupported", f"{_name(data)} is not accepted. Send JPEG, PNG or BMP.")
+    if header.width < MIN_SIDE or header.height < MIN_SIDE:
+        raise InvalidImage(
+            "image-too-small", f"{header.width} x {header.height} pixels; at least {MIN_SIDE} x {MIN_SIDE}."
+        )
+    if header.pixels > max_pixels:
+        raise InvalidImage("image-too-large", f"{header.width} x {header.height} pixels; at most {max_pixels} in all.")
+    return header
+
+
+def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A picture as grey levels.
+
+    Returns:
+        uint8 (H, W).
+
+    Raises:
+        InvalidImage: see `probe`; also what only shows while decoding.
+    """
+    header = probe(data, max_pixels=max_pixels)
+    if header.format == "JPEG" and not header.oriented:
+        try:
+            return simplejpeg.decode_jpeg(data, colorspace="GRAY")[:, :, 0]
+        except ValueError:
+            raise InvalidImage("image-corrupt", "The JPEG data is damaged.") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about metadata, which is dropped anyway
+            with Image.open(io.BytesIO(data), formats=(header.format,)) as picture:
+                picture.load()
+                return _grey(ImageOps.exif_transpose(picture) if header.oriented else picture)
+    except MemoryError:
+        raise
+    except Exception:  # a decoder may fail in any way on a hostile file: its words are not ours to pass on
+        raise InvalidImage("image-corrupt", f"The {header.format} data is damaged.") from None
+
+
+def to_tile(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A picture as the network takes it: uint8 (96, 96). Raises InvalidImage."""
+    return to_input(decode(data, max_pixels=max_pixels))
+
+
+def warm_up() -> None:
+    """Decode one picture of each kind, so that no caller pays for loading the decoders."""
+    grey = Image.fromarray(np.zeros((MIN_SIDE, MIN_SIDE), np.uint8))
+    for name in ("JPEG", "PNG", "BMP"):
+        file = io.BytesIO()
+        grey.save(file, name)
+        to_tile(file.getvalue())
+
+
+def _grey(picture: Image.Image) -> np.ndarray:
+    if picture.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
+        return np.clip(np.asarray(picture).astype(np.int64) >> 8, 0, 255).astype(np.uint8)
+    if picture.mode == "P":
+        picture = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+    return np.asarray(picture.convert("L"))
+
+
+def _name(data: bytes) -> str:
+    if not data:
+        return "An empty file"
+    for magic, offset, name in _REFUSED:
+        if data[offset : offset + len(magic)] == magic:
+            return name
+    return "This format"
+
+
+# --- JPEG: ITU-T T.81, annex B -----------------------------------------------------------------------------
+
+_FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
+_OTHER_FRAMES = {0xC3: "lossless", 0xC5: "differential", 0xC6: "differential", 0xC7: "differential lossless"} | {
+    marker: "arithmetic coded" for marker in range(0xC9, 0xD0) if marker != 0xCC
+}
+
+
+def _jpeg(data: bytes) -> Header:
+    position, oriented, frame = 2, False, None
+    while True:
+        if position + 4 > len(data):
+            raise InvalidImage("image-truncated", "The JPEG file ends before its first scan.")
+        if data[position] != 0xFF:
+            raise InvalidImage("image-corrupt", "The JPEG file has bytes where a marker should be.")
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        length = data[position + 2] << 8 | data[position + 3]
+        segment = data[position + 4 : position + 2 + length]
+        if marker == 0xDA:
+            break
+        if marker in _OTHER_FRAMES:
+            raise InvalidImage("image-unsupported", f"A JPEG of this kind ({_OTHER_FRAMES[marker]}) is not accepted.")
+        if marker in _FRAMES:
+            if frame is not None or len(segment) < 6:
+                raise InvalidImage("image-corrupt", "The JPEG file has no, or more than one, frame header.")
+            bits, height, width, channels = struct.unpack(">BHHB", segment[:6])
+            frame = (width, height, channels, bits)
+        elif marker == 0xE1 and segment[:6] == b"Exif\0\0":
+            oriented = True
+        elif marker in (0xD8, 0xD9, 0x00) or length < 2:
+            raise InvalidImage("image-corrupt", "The JPEG file has a marker that does not belong there.")
+        position += 2 + length
+    if frame is None:
+        raise InvalidImage("image-corrupt", "The JPEG file has no frame header before its first scan.")
+    width, height, channels, bits = frame
+    if height == 0:  # would be said by a DNL marker after the first scan
+        raise InvalidImage("image-unsupported", "A JPEG that does not state its height is not accepted.")
+    if bits != 8:
+        raise InvalidImage("image-unsupported", f"A JPEG with {bits} bits is not accepted, only with 8.")
+    if channels not in (1, 3):
+        raise InvalidImage("image-colour-unsupported", "A JPEG in CMYK or YCCK is not accepted. Send grey or RGB.")
+    # In compressed data every 0xFF is followed by 0x00, so these two can only be markers (or lie in metadata).
+    if data.count(b"\xff\xda", position) > MAX_SCANS:
+        raise InvalidImage("image-corrupt", f"The JPEG file has more than {MAX_SCANS} scans.")
+    end = data.rfind(b"\xff\xd9")
+    if end < position:
+        raise InvalidImage("image-truncated", "The JPEG file has no end marker.")
+    if data[end + 2 :].strip(b"\0"):
+        raise InvalidImage("image-trailing-data", f"{len(data) - end - 2} bytes follow the end of the JPEG file.")
+    return Header("JPEG", width, height, channels, bits, oriented)
+
+
+# --- PNG: W3C PNG, third edition ---------------------------------------------------------------------------
+
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_PNG_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_MAX_CHUNKS = 20_000
+
+
+def _png(data: bytes) -> Header:
+    if len(data) < 33:
+        raise InvalidImage("image-truncated", "The PNG file ends in its header.")
+    length, kind = struct.unpack(">I4s", data[8:16])
+    if length != 13 or kind != b"IHDR":
+        raise InvalidImage("image-corrupt", "The PNG file does not begin with its header chunk.")
+    width, height, bits, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", data[16:29])
+    if bits not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
+        raise InvalidImage("image-corrupt", "The PNG file's header holds values that the format does not have.")
+    position, oriented, pixels = 8, False, False
+    for _ in range(_MAX_CHUNKS):
+        if position + 12 > len(data):
+            raise InvalidImage("image-truncated", "The PNG file has no end chunk.")
+        length, kind = struct.unpack(">I4s", data[position : position + 8])
+        if kind == b"acTL":
+            raise InvalidImage("image-animated", "An animated PNG is not accepted. Send one frame at a time.")
+        oriented = oriented or kind == b"eXIf"
+        pixels = pixels or kind == b"IDAT"
+        position += 12 + length
+        if position > len(data):
+            raise InvalidImage("image-truncated", "The PNG file ends inside a chunk.")
+        if kind == b"IEND":
+            break
+    else:
+        raise InvalidImage("image-corrupt", f"The PNG file has more than {_MAX_CHUNKS} chunks.")
+    if not pixels:
+        raise InvalidImage("image-corrupt", "The PNG file has no image data.")
+    if data[position:].strip(b"\0"):
+        raise InvalidImage("image-trailing-data", f"{len(data) - position} bytes follow the end of the PNG file.")
+    return Header("PNG", width, height, _PNG_CHANNELS[colour], bits, oriented)
+
+
+# --- BMP: the BITMAPINFOHEADER family, uncompressed --------------------------------------------------------
+
+
+def _bmp(data: bytes) -> Header:
+    if len(data) < 54:
+        raise InvalidImage("image-truncated", "The BMP file ends in its header.")
+    start, size, width, height, planes, bits, compression = struct.unpack("<IIiiHHI", data[10:34])
+    if size < 40 or planes != 1 or compression != 0 or bits not in (8, 24, 32):
+        raise InvalidImage("image-unsupported", "Only uncompressed BMP files with 8, 24 or 32 bits are accepted.")
+    height = abs(height)
+    if width <= 0 or start < 14 + size:
+        raise InvalidImage("image-corrupt", "The BMP file's header holds values that the format does not have.")
+    end = start + (width * bits + 31) // 32 * 4 * height
+    if end > len(data):
+        raise InvalidImage("image-truncated", "The BMP file is shorter than its header says.")
+    if data[end:].strip(b"\0"):
+        raise InvalidImage("image-trailing-data", f"{len(data) - end} bytes follow the end of the BMP file.")
+    return Header("BMP", width, height, 1 if bits == 8 else bits // 8, 8)

@@ -1,0 +1,280 @@
+"""Batches that nobody waits for: POST /v1/jobs takes pictures, answers 202 at once, and works when the line is quiet.
+
+A job is a folder on disk, so that it survives the worker that took it:
+
+    jobs/ID/job.json        when, how many, whose; written last, by a rename: without it there is no job
+    jobs/ID/00000           a picture
+    jobs/ID/results.ndjson  a line for each picture that is done, in order
+
+Every worker looks for jobs that nobody holds (flock) and goes on behind the last whole line of results. Interactive
+requests come first: a picture of a job is only taken up while the queue is empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Request
+from fastapi import Path as InPath
+from fastapi.responses import JSONResponse, Response
+
+from .errors import ServiceError
+from .logs import log
+
+if TYPE_CHECKING:
+    from .app import App
+
+JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{32}$")]
+MAX_IMAGES = 1000
+MAX_BYTES = 64 * 2**20
+MAX_JOBS = 200
+KEPT_SECONDS = 24 * 3600.0
+
+
+class Store:
+    """Jobs on disk, shared by all workers of a service."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, job: str, owner: str = "") -> Path:
+        """The folder of a job. Raises ServiceError (not-found), also for somebody else's."""
+        path = self.folder / job
+        if not (path / "job.json").is_file() or self.describe(job)["owner"] != owner:
+            raise ServiceError("not-found", "There is no such job, or it has expired.")
+        return path
+
+    def describe(self, job: str) -> dict[str, Any]:
+        """Fields of job.json and how far it is."""
+        path = self.folder / job
+        document = json.loads((path / "job.json").read_text())
+        done = whole_lines(path / "results.ndjson")
+        status = (
+            "cancelled"
+            if (path / "cancelled").exists()
+            else "done"
+            if done == document["images"]
+            else "running"
+            if done
+            else "queued"
+        )
+        return {**document, "id": job, "done": done, "status": status}
+
+    def create(self, pictures: list[bytes], owner: str, key: str | None) -> tuple[str, bool]:
+        """Store a job; returns its id and whether it is new. Raises ServiceError (conflict, overloaded)."""
+        digest = hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in pictures)).hexdigest()
+        job = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()[:32] if key else secrets.token_hex(16)
+        final = self.folder / job
+        if (final / "job.json").is_file():
+            if json.loads((final / "job.json").read_text())["sha256"] != digest:
+                raise ServiceError("conflict", "This Idempotency-Key was used with other pictures.")
+            return job, False
+        self.expire()
+        if sum(1 for _ in self.folder.glob("*/job.json")) >= MAX_JOBS:
+            raise ServiceError(
+                "overloaded", f"{MAX_JOBS} jobs are kept already; delete some.", headers={"Retry-After": "60"}
+            )
+        scratch = self.folder / f".{job}.{secrets.token_hex(4)}"
+        try:
+            scratch.mkdir()
+            for i, picture in enumerate(pictures):
+                (scratch / f"{i:05d}").write_bytes(picture)
+            document = {"created": time.time(), "images": len(pictures), "owner": owner, "sha256": digest}
+            (scratch / "job.json").write_text(json.dumps(document))
+            try:
+                scratch.rename(final)
+            except OSError:  # the same key at the same moment: one of them was first
+                return self.create(pictures, owner, key)
+        except OSError as error:
+            if not (final / "job.json").is_file():
+                raise ServiceError(
+                    "overloaded", "The job cannot be stored now.", headers={"Retry-After": "30"}
+                ) from error
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return job, True
+
+    def expire(self) -> None:
+        """Forget jobs that are older than a day, and what was left half-written."""
+        limit = time.time() - KEPT_SECONDS
+        for path in self.folder.iterdir():
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < limit:
+                    shutil.rmtree(path)
+
+    def open_jobs(self) -> Iterator[str]:
+        """Ids of jobs that are not done, oldest first."""
+        found = []
+        for path in self.folder.glob("*/job.json"):
+            with contextlib.suppress(OSError, ValueError):
+                job = self.describe(path.parent.name)
+                if job["status"] in ("queued", "running"):
+                    found.append((job["created"], job["id"]))
+        return iter([job for _, job in sorted(found)])
+
+
+def whole_lines(path: Path) -> int:
+    """Lines that end with a newline; the last, half-written one does not count."""
+    try:
+        return path.read_bytes().count(b"\n")
+    except OSError:
+        return 0
+
+
+class Runner:
+    """Works on the store's jobs in this worker's event loop, behind everybody else."""
+
+    def __init__(self, app: App, store: Store) -> None:
+        self.app, self.store = app, store
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                for job in self.store.open_jobs():
+                    await self._work(job)
+            except Exception:  # a full disk, a deleted folder: try again later
+                log.exception("jobs", extra={"event": "jobs-fault"})
+            await asyncio.sleep(0.3)
+
+    async def _work(self, job: str) -> None:
+        folder = self.store.folder / job
+        with contextlib.ExitStack() as stack:
+            lock = stack.enter_context((folder / "lock").open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return  # another worker has it
+            results = stack.enter_context((folder / "results.ndjson").open("ab+"))
+            results.seek(0)
+            text = results.read()
+            results.truncate(text.rfind(b"\n") + 1)
+            images = json.loads((folder / "job.json").read_text())["images"]
+            for i in range(text.count(b"\n"), images):
+                if (folder / "cancelled").exists():
+                    return
+                results.write(msgspec.json.encode(await self._look(folder / f"{i:05d}", i)) + b"\n")
+                results.flush()
+            log.info("job", extra={"event": "job-done", "images": images})
+
+    async def _look(self, path: Path, index: int) -> dict[str, Any]:
+        from .v1 import describe
+
+        data = path.read_bytes()
+        while True:
+            while self.app.engine.waiting:  # somebody is waiting for an answer: a job is not
+                await asyncio.sleep(0.005)
+            try:
+                result = await self.app.engine.inspect((data,))
+            except ServiceError as problem:
+                if problem.slug == "draining":
+                    raise asyncio.CancelledError from None
+                await asyncio.sleep(0.05)
+                continue
+            row = describe(self.app, result, 0, "")
+            return {**row, "index": index, "model_version": result.model.version}
+
+
+def router(app: App) -> APIRouter:
+    """The routes below /v1/jobs."""
+    from .v1 import problems, read_images
+
+    root = app.settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))
+    store = app.jobs = Store(root / "jobs")  # type: ignore[attr-defined]
+    made = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+    form = {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["images"],
+                        "properties": {
+                            "images": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
+                        },
+                    }
+                }
+            },
+        }
+    }
+
+    def owner(request: Request) -> str:
+        key = getattr(request.state, "key", None)
+        return key.name if key else ""
+
+    def public(job: dict[str, Any]) -> dict[str, Any]:
+        kept = {name: job[name] for name in ("id", "status", "images", "done")}
+        return {**kept, "created": job["created"], "results": f"/v1/jobs/{job['id']}/results"}
+
+    @made.post(
+        "",
+        status_code=202,
+        summary="Inspect many pictures later",
+        openapi_extra=form,
+        response_model=None,
+        responses={
+            200: {"description": "There already, by its Idempotency-Key"},
+            **problems(
+                "body-empty", "media-type-unsupported", "body-too-large", "conflict", "invalid-request", "draining"
+            ),
+        },
+    )
+    async def create(
+        request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None
+    ) -> Response:
+        """A form with up to 1000 files. With the same Idempotency-Key, asking again makes no second job."""
+        if app.engine.draining:
+            raise ServiceError("draining", headers={"Retry-After": "1"})
+        pictures = await read_images(app, request, limit=MAX_BYTES, max_images=MAX_IMAGES)
+        job, new = await asyncio.get_running_loop().run_in_executor(
+            None, store.create, pictures, owner(request), idempotency_key
+        )
+        return JSONResponse(public(store.describe(job)), 202 if new else 200, headers={"Location": f"/v1/jobs/{job}"})
+
+    @made.get("/{job}", summary="How far is it?", responses=problems("not-found", "invalid-request"))
+    async def read(request: Request, job: JobId) -> dict[str, Any]:
+        store.path(job, owner(request))
+        return public(store.describe(job))
+
+    @made.get(
+        "/{job}/results",
+        summary="Answers so far, a JSON object a line",
+        response_class=Response,
+        responses={
+            200: {"description": "NDJSON", "content": {"application/x-ndjson": {}}},
+            **problems("not-found", "invalid-request"),
+        },
+    )
+    async def results(request: Request, job: JobId) -> Response:
+        path = store.path(job, owner(request)) / "results.ndjson"
+        data = path.read_bytes() if path.exists() else b""
+        return Response(data[: data.rfind(b"\n") + 1], media_type="application/x-ndjson")
+
+    @made.delete(
+        "/{job}",
+        status_code=204,
+        summary="Cancel and forget it",
+        response_class=Response,
+        responses=problems("not-found", "invalid-request"),
+    )
+    async def delete(request: Request, job: JobId) -> Response:
+        path = store.path(job, owner(request))
+        (path / "cancelled").touch()
+        shutil.rmtree(path, ignore_errors=True)
+        return Response(status_code=204)
+
+    return made

@@ -1,0 +1,65 @@
+"""What Prometheus reads at /metrics, over all workers.
+
+prometheus_client's multiprocess mode: each worker writes to its own files in PROMETHEUS_MULTIPROC_DIR, whichever worker
+is asked adds them up, and the files of dead workers are cleaned by the supervisor. The variable must be set before the
+first import of prometheus_client.
+"""
+
+from __future__ import annotations
+
+import os
+
+import prometheus_client as prometheus
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+
+#: Buckets around the contract's 10 ms: fine where the decision falls, coarse beyond.
+SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)
+CONTENT_TYPE = prometheus.CONTENT_TYPE_LATEST
+
+REQUESTS = Counter("cvprod_requests_total", "Requests answered.", ["route", "code"])
+LATENCY = Histogram("cvprod_request_seconds", "From the first byte read to the answer.", ["route"], buckets=SECONDS)
+STAGE = Histogram("cvprod_stage_seconds", "Time in a stage of a batch.", ["stage"], buckets=SECONDS)
+BATCH = Histogram("cvprod_batch_images", "Images in one run of the network.", buckets=(1, 2, 4, 8, 16, 32, 64))
+REJECTED = Counter("cvprod_rejected_total", "Requests refused, by the slug of the problem.", ["reason"])
+PREDICTIONS = Counter("cvprod_predictions_total", "Images classified.", ["label", "model_version"])
+REVIEW = Counter("cvprod_review_total", "Images that a human should look at.", ["model_version"])
+WAITING = Gauge("cvprod_queue_images", "Images waiting.", multiprocess_mode="livesum")
+CONNECTIONS = Gauge("cvprod_connections", "Connections open.", multiprocess_mode="livesum")
+MODEL = Gauge(
+    "cvprod_model_info", "The model that each worker runs.", ["name", "version", "sha256"], multiprocess_mode="livesum"
+)
+
+_QUEUE, _DECODE, _INFER = (STAGE.labels(stage) for stage in ("queue", "decode", "infer"))
+
+
+def batch(images: int, queue: float, decode: float, infer: float) -> None:
+    """One batch of the engine; seconds."""
+    BATCH.observe(images)
+    _QUEUE.observe(queue)
+    _DECODE.observe(decode)
+    _INFER.observe(infer)
+
+
+class Route:
+    """The metrics of one route, with their labels looked up once: a look-up costs as much as the counting."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._latency = LATENCY.labels(name)
+        self._codes: dict[int, Counter] = {}
+
+    def done(self, code: int, seconds: float) -> None:
+        counter = self._codes.get(code)
+        if counter is None:
+            counter = self._codes[code] = REQUESTS.labels(self.name, str(code))
+        counter.inc()
+        self._latency.observe(seconds)
+
+
+def expose() -> bytes:
+    """The exposition text: of all workers where there are several, else of this process."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+        return generate_latest(registry)
+    return generate_latest()

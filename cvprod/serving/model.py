@@ -1,0 +1,230 @@
+"""One model, checked before it serves: an ONNX file whose hash, classes and calibration its card states.
+
+The card (JSON) says which bytes the file must have, what temperature turns logits into honest probabilities, and what
+logits a fixed pattern must give. `Model.load` checks all three, so that a truncated download, the wrong file or a
+broken runtime never answers a request. `calibrate` writes a card.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+SIDE = 96
+#: How far the logits of the self test may be off: INT8 kernels of different CPUs round differently.
+TOLERANCE = 1.0
+
+
+class ModelError(ValueError):
+    """A model that must not serve; the message says what is wrong with it, without the path of the file."""
+
+
+class Card(BaseModel):
+    """What a model says about itself. `file` is relative to the card."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(pattern=r"^[\w.-]{1,64}$")
+    version: str = Field(pattern=r"^[\w.+-]{1,64}$")
+    file: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    classes: tuple[str, ...] = Field(min_length=2)
+    temperature: float = Field(gt=0, le=100)
+    self_test: tuple[float, ...]
+    calibration: dict[str, float] = {}
+
+
+def pattern() -> np.ndarray:
+    """The input of the self test: uint8 (1, 1, 96, 96), every grey level, the same everywhere."""
+    return (np.add.outer(np.arange(SIDE) * 7, np.arange(SIDE) * 3) % 256).astype(np.uint8)[None, None]
+
+
+def open_session(data: bytes) -> ort.InferenceSession:
+    """One thread, no spinning: a worker process has one core, and waits without burning it. Raises ModelError."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime raises many kinds, and its messages hold paths
+        raise ModelError("the file is not an ONNX model that this runtime can open") from error
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    shape = inputs[0].shape
+    if (
+        len(inputs) != 1
+        or len(shape) != 4
+        or shape[1:] != [1, SIDE, SIDE]
+        or not isinstance(shape[0], (str, type(None)))
+    ):
+        raise ModelError(
+            f"the model must take one input of shape (batch, 1, {SIDE}, {SIDE}), not {[i.shape for i in inputs]}"
+        )
+    if (
+        inputs[0].type not in ("tensor(uint8)", "tensor(float)")
+        or len(outputs) != 1
+        or outputs[0].type != "tensor(float)"
+    ):
+        raise ModelError("the model must take uint8 or float32 and give float32 logits")
+    return session
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model. `run` is not meant for two threads at once."""
+
+    card: Card
+    session: ort.InferenceSession
+
+    @classmethod
+    def load(cls, path: Path) -> Model:
+        """Read a card (or an ONNX file with a card of the same name beside it), check, warm up. Raises ModelError."""
+        card, data = read(path)
+        model = cls(card, open_session(data))
+        model.check()
+        return model
+
+    def check(self) -> None:
+        """Self test and warm-up. Raises ModelError."""
+        logits = self.run(pattern())[0]
+        if logits.shape != (len(self.card.classes),):
+            raise ModelError(f"the model gives {logits.size} logits for {len(self.card.classes)} classes")
+        if not np.isfinite(logits).all():
+            raise ModelError("the model gives logits that are not numbers")
+        expected = np.asarray(self.card.self_test)
+        if expected.shape != logits.shape or np.abs(logits - expected).max() > TOLERANCE:
+            raise ModelError("the model's logits for the self test are not those of its card")
+        for n in (1, 2, 8):
+            self.run(np.repeat(pattern(), n, axis=0))
+
+    def run(self, tiles: np.ndarray) -> np.ndarray:
+        """Logits: uint8 or float32 (N, 1, 96, 96), grey levels 0..255, to float32 (N, classes)."""
+        wanted = self.session.get_inputs()[0]
+        kind = np.uint8 if wanted.type == "tensor(uint8)" else np.float32
+        if tiles.dtype != kind:
+            tiles = np.clip(np.rint(tiles), 0, 255).astype(np.uint8) if kind is np.uint8 else tiles.astype(np.float32)
+        return self.session.run(None, {wanted.name: tiles})[0]
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated: softmax(logits / temperature), float32 (N, classes)."""
+        scaled = logits / np.float32(self.card.temperature)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        np.exp(scaled, out=scaled)
+        scaled /= scaled.sum(axis=1, keepdims=True)
+        return scaled
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        return self.card.version
+
+
+def read(path: Path) -> tuple[Card, bytes]:
+    """A card and the bytes of its file, which must be those of the card's hash. Raises ModelError."""
+    path = Path(path)
+    where = path if path.suffix == ".json" else path.with_suffix(".json")
+    try:
+        card = Card.model_validate_json(where.read_bytes())
+    except OSError:
+        raise ModelError(
+            "there is no card beside the model; write one with `python -m cvprod.serving calibrate`"
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ModelError(f"the model's card: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    try:
+        data = (where.parent / card.file).read_bytes()
+    except OSError:
+        raise ModelError("the file that the model's card names cannot be read") from None
+    if hashlib.sha256(data).hexdigest() != card.sha256:
+        raise ModelError("the model file is not the one that its card names (SHA-256 differs)")
+    return card, data
+
+
+def keep(path: Path, folder: Path) -> Path:
+    """Copy a checked model into a folder of our own, so that a worker started later gets the same bytes whatever has
+    happened to the original since. Returns the copy's card. Raises ModelError."""
+    card, data = read(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{card.name}-{card.sha256[:16]}-{hashlib.sha256(card.model_dump_json().encode()).hexdigest()[:8]}"
+    for suffix, content in (
+        (".onnx", data),
+        (".json", card.model_copy(update={"file": f"{name}.onnx"}).model_dump_json().encode()),
+    ):
+        partial = folder / f"{name}{suffix}.{os.getpid()}"
+        partial.write_bytes(content)
+        partial.replace(folder / f"{name}{suffix}")
+    return folder / f"{name}.json"
+
+
+def calibrate(
+    onnx: Path, card: Path, *, name: str, version: str, classes: Sequence[str], tiles: np.ndarray, labels: np.ndarray
+) -> Card:
+    """Fit the temperature on tiles that neither trained nor tested the model, and write its card.
+
+    Args:
+        onnx: the model file.
+        card: where to write; the file's path is stored relative to it.
+        tiles: uint8 (N, 1, 96, 96); labels: int (N,).
+
+    Temperature scaling: C. Guo and others, "On Calibration of Modern Neural Networks", ICML 2017. One number, fitted by
+    minimising the negative log-likelihood; it cannot change the label.
+    """
+    from scipy.optimize import minimize_scalar
+
+    from cvprod.files import write_atomic
+
+    data = Path(onnx).read_bytes()
+    draft = Card(
+        name=name, version=version, file=os.path.relpath(onnx, card.parent), sha256=hashlib.sha256(data).hexdigest(),
+        classes=tuple(classes), temperature=1.0, self_test=(0.0,) * len(classes),
+    )  # fmt: skip
+    model = Model(draft, open_session(data))
+    logits = np.concatenate([model.run(tiles[i : i + 64]) for i in range(0, len(tiles), 64)]).astype(np.float64)
+
+    def loss(log_temperature: float) -> float:
+        scaled = logits / np.exp(log_temperature)
+        peak = scaled.max(1)
+        return float(
+            (np.log(np.exp(scaled - peak[:, None]).sum(1)) + peak - scaled[np.arange(len(labels)), labels]).mean()
+        )
+
+    best = minimize_scalar(loss, bounds=(-3, 3), method="bounded")
+    temperature = float(np.exp(best.x))
+    made = draft.model_copy(update={
+        "temperature": round(temperature, 4),
+        "self_test": tuple(round(float(v), 4) for v in model.run(pattern())[0]),
+        "calibration": {
+            "n_tiles": float(len(labels)),
+            "nll_before": round(loss(0.0), 5), "nll_after": round(loss(best.x), 5),
+            "ece_before": round(calibration_error(logits, labels, 1.0), 5),
+            "ece_after": round(calibration_error(logits, labels, temperature), 5),
+        },
+    })  # fmt: skip
+    card.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(card, (made.model_dump_json(indent=1) + "\n").encode())
+    return made
+
+
+def calibration_error(logits: np.ndarray, labels: np.ndarray, temperature: float, bins: int = 15) -> float:
+    """Expected calibration error: the gap between confidence and accuracy, averaged over bins of confidence."""
+    scaled = logits / temperature
+    scaled = np.exp(scaled - scaled.max(1, keepdims=True))
+    confidence = (scaled / scaled.sum(1, keepdims=True)).max(1)
+    right = logits.argmax(1) == labels
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    return float(sum(
+        abs(confidence[index == b].mean() - right[index == b].mean()) * (index == b).mean()
+        for b in range(bins) if (index == b).any()
+    ))  # fmt: skip

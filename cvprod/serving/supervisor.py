@@ -1,0 +1,275 @@
+"""The process that owns the port. It accepts connections, hands each to the worker that has fewest, restarts workers
+that die, swaps models in all of them or in none, and drains them at the end. It never looks into a request, so nothing
+that a client sends can stop it.
+
+Connections are handed over rather than accepted by the workers themselves, because the kernel spreads them by chance:
+of eight connections one worker would often get six, and its callers would wait while the other worker idles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .logs import log
+from .model import ModelError, keep
+from .settings import Settings, SettingsError
+
+_START_SECONDS = 60.0
+
+
+@dataclass(eq=False)
+class _Worker:
+    index: int
+    process: subprocess.Popen
+    channel: socket.socket
+    started: float
+    ready: bool = False
+    connections: int = 0
+    error: str = ""
+    answers: list[asyncio.Future] = field(default_factory=list)
+
+
+class Supervisor:
+    """Run `settings.workers` workers behind one socket until SIGTERM or SIGINT. SIGHUP loads the model again."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.workers: dict[int, _Worker] = {}
+        self.stopping = False
+        self.failures = 0
+        self._own_state = settings.state is None
+        self.state = Path(settings.state or tempfile.mkdtemp(prefix="cvprod-state-"))
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.metrics = Path(tempfile.mkdtemp(prefix="cvprod-metrics-"))
+        self.card = keep(settings.model, self.state / "models")
+        self.socket = self._listen()
+        self.port = self.socket.getsockname()[1]
+        self._swapping = asyncio.Lock()
+        self._done = asyncio.Event()
+        self._tasks: set[asyncio.Task] = set()
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((self.settings.host, self.settings.port))
+        except (OSError, OverflowError) as error:
+            raise SettingsError(
+                f"cannot listen on {self.settings.host}:{self.settings.port}: {getattr(error, 'strerror', error)}"
+            ) from None
+        listener.listen(2048)
+        listener.setblocking(False)
+        return listener
+
+    async def run(self) -> int:
+        """Exit status: 0 after a clean end, 3 when no worker can load the model."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: self._spawn(self._stop()))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._swap(None)))
+        try:
+            for index in range(self.settings.workers):
+                self._start(index)
+            if not await self._all_ready():
+                return 3
+            log.info(
+                "listening",
+                extra={"event": "listening", "port": self.port, "detail": f"{self.settings.host}:{self.port}"},
+            )
+            print(f"Listening on http://{self.settings.host}:{self.port}", flush=True)
+            loop.add_reader(self.socket.fileno(), self._accept)
+            await self._done.wait()
+            return 0
+        finally:
+            for worker in self.workers.values():
+                worker.process.kill()
+            shutil.rmtree(self.metrics, ignore_errors=True)
+            if self._own_state:
+                shutil.rmtree(self.state, ignore_errors=True)
+
+    async def _all_ready(self) -> bool:
+        until = time.monotonic() + _START_SECONDS
+        while not self.stopping:
+            if (
+                self.workers
+                and all(w.ready for w in self.workers.values())
+                and len(self.workers) == self.settings.workers
+            ):
+                return True
+            if self.failures >= 3 * self.settings.workers or time.monotonic() > until:
+                log.error("start", extra={"event": "no-worker-starts"})
+                return False
+            await asyncio.sleep(0.02)
+        return False
+
+    def _spawn(self, work: Coroutine) -> None:
+        """A task that is held until it is done: the loop itself holds only weak references."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- workers ---
+
+    def _start(self, index: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        environment = {
+            **os.environ, "CVPROD_SETTINGS": self.settings.model_copy(update={"state": self.state}).model_dump_json(),
+            "PROMETHEUS_MULTIPROC_DIR": str(self.metrics), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+        }  # fmt: skip
+        here = str(Path(__file__).resolve().parents[2])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [here, environment.get("PYTHONPATH")]))
+        command = [sys.executable, "-m", "cvprod.serving.worker", str(theirs.fileno()), str(index), str(self.card)]
+        process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        theirs.close()
+        ours.setblocking(False)
+        worker = self.workers[index] = _Worker(index, process, ours, time.monotonic())
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, worker)
+
+    def _heard(self, worker: _Worker) -> None:
+        while True:
+            try:
+                data = worker.channel.recv(65536)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._lost(worker)
+                return
+            kind, text = data[:1], data[1:].decode(errors="replace")
+            if kind == b"-":
+                worker.connections -= 1
+            elif kind == b"R":
+                worker.ready = True
+                self.failures = 0
+                log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
+            elif kind in (b"p", b"s", b"e"):
+                worker.error = text if kind == b"e" else ""
+                while worker.answers:
+                    answer = worker.answers.pop()
+                    if not answer.done():
+                        answer.set_result(text if kind == b"e" else "")
+            elif kind == b"L":
+                self._spawn(self._swap(Path(text) if text else None))
+
+    def _lost(self, worker: _Worker) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(worker.channel.fileno())
+        worker.channel.close()
+        for answer in worker.answers:
+            if not answer.done():
+                answer.set_result("a worker died")
+        with contextlib.suppress(KeyError):
+            if self.workers[worker.index] is worker:
+                del self.workers[worker.index]
+        self._spawn(self._bury(worker))
+
+    async def _bury(self, worker: _Worker) -> None:
+        code = await asyncio.get_running_loop().run_in_executor(None, worker.process.wait)
+        with contextlib.suppress(OSError):
+            from prometheus_client import multiprocess
+
+            multiprocess.mark_process_dead(worker.process.pid, str(self.metrics))
+        if self.stopping:
+            if not self.workers:
+                self._done.set()
+            return
+        self.failures += 0 if worker.ready else 1
+        reason = worker.error or f"exit {code}"
+        log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
+        # A worker that served is replaced at once; one that cannot even start, more and more slowly.
+        await asyncio.sleep(min(10.0, 0.1 * 2**self.failures) if self.failures else 0.0)
+        if not self.stopping and worker.index not in self.workers:
+            self._start(worker.index)
+
+    # --- connections ---
+
+    def _accept(self) -> None:
+        for _ in range(64):
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            with connection:
+                self._hand_over(connection)
+
+    def _hand_over(self, connection: socket.socket) -> None:
+        for worker in sorted((w for w in self.workers.values() if w.ready), key=lambda w: w.connections):
+            try:
+                socket.send_fds(worker.channel, [b"C"], [connection.fileno()])
+            except OSError:  # dying, or so far behind that its channel is full
+                continue
+            worker.connections += 1
+            return
+        # No worker: the connection is closed, which a load balancer tries again elsewhere.
+
+    # --- models ---
+
+    async def _swap(self, model: Path | None) -> None:
+        """Two phases: every worker loads and tests the new model; only if all have, all switch."""
+        async with self._swapping:
+            try:
+                card = await asyncio.get_running_loop().run_in_executor(
+                    None, keep, model or self.settings.model, self.state / "models"
+                )
+                faults = await self._all_say(b"P" + str(card).encode())
+                refused = next((fault for fault in faults if fault), "")
+            except ModelError as error:
+                refused = str(error)
+            if refused:
+                log.error("model", extra={"event": "model-refused", "reason": refused})
+                for worker in self.workers.values():
+                    with contextlib.suppress(OSError):
+                        worker.channel.send(b"A" + refused.encode()[:1000])
+                return
+            self.card = card
+            await self._all_say(b"S")
+            log.info("model", extra={"event": "model-swapped"})
+
+    async def _all_say(self, message: bytes) -> list[str]:
+        answers = []
+        for worker in list(self.workers.values()):
+            if worker.ready:
+                answer = asyncio.get_running_loop().create_future()
+                worker.answers.append(answer)
+                answers.append(answer)
+                with contextlib.suppress(OSError):
+                    worker.channel.send(message)
+        return [await asyncio.wait_for(answer, 60) for answer in answers]
+
+    # --- the end ---
+
+    async def _stop(self) -> None:
+        if self.stopping:
+            return
+        self.stopping = True
+        log.info("draining", extra={"event": "draining"})
+        for worker in self.workers.values():
+            with contextlib.suppress(OSError):
+                worker.channel.send(b"N")
+        await asyncio.sleep(self.settings.drain_delay)  # load balancers see /readyz fail and send nothing more
+        with contextlib.suppress(ValueError, OSError):
+            asyncio.get_running_loop().remove_reader(self.socket.fileno())
+            self._accept()  # what is in the queue already was promised an answer
+        self.socket.close()
+        for worker in list(self.workers.values()):
+            with contextlib.suppress(OSError):
+                worker.channel.send(b"D")
+        if not self.workers:
+            self._done.set()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._done.wait(), self.settings.drain_seconds + 5)
+        self._done.set()

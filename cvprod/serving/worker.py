@@ -1,0 +1,262 @@
+"""One process that computes. It gets its connections, already accepted, from the supervisor, over a socket of its own.
+
+supervisor to worker    C with a file descriptor: a connection       P card: prepare this model    S: swap to it
+                        A: forget it                                 D: drain, then exit
+worker to supervisor    R: ready    -: a connection was closed       p, e text: prepared, refused
+                        L card: somebody asks for a swap             s: swapped
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from uvicorn import Config, Server
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from . import logs, metrics
+from .app import App
+from .engine import Engine
+from .errors import ServiceError
+from .jobs import Runner
+from .model import Model, ModelError
+from .settings import Settings
+
+MESSAGE = 65536
+
+
+class Worker:
+    """Serves the connections that come over `channel`."""
+
+    def __init__(self, settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
+        self.settings, self.channel, self.index = settings, channel, index
+        self.model = Model.load(card)
+        self.engine = Engine(
+            self.model,
+            budget=settings.latency_budget_ms / 1e3,
+            max_batch=settings.max_batch,
+            max_queue=settings.max_queue,
+            max_pixels=settings.max_pixels,
+            observe=metrics.batch,
+        )
+        self.app = App(self.engine, settings, swap=self._ask_for_swap)
+        self.prepared: Model | None = None
+        self.asked: list[asyncio.Future] = []
+        self.finished = asyncio.Event()
+        self._tasks: set[asyncio.Task] = set()
+        self._named = self._name_model()
+
+    def _name_model(self) -> Any:
+        card = self.engine.model.card
+        gauge = metrics.MODEL.labels(card.name, card.version, card.sha256[:12])
+        gauge.set(1)
+        return gauge
+
+    def _spawn(self, work: Coroutine) -> None:
+        """A task that is held until it is done: the loop itself holds only weak references."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def say(self, message: bytes) -> None:
+        """To the supervisor; if it is gone, so are we soon."""
+        with contextlib.suppress(OSError):
+            self.channel.send(message)
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        config = Config(
+            self.app,
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=int(self.settings.idle_seconds) or 1,
+            ws_max_size=self.settings.max_body_bytes,
+            proxy_headers=False,
+        )
+        config.load()
+        self.server = Server(config)
+        self.state = self.server.server_state
+        worker = self
+
+        class Connection(HttpToolsProtocol):
+            """uvicorn's protocol, which also tells the supervisor when it is over and does not wait for ever."""
+
+            def connection_made(self, transport: Any) -> None:
+                super().connection_made(transport)
+                metrics.CONNECTIONS.inc()
+                self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
+
+            def data_received(self, data: bytes) -> None:
+                self.heard = loop.time()
+                super().data_received(data)
+
+            def too_slow(self) -> None:
+                # A request that has begun must arrive in time; a connection between requests is uvicorn's to close.
+                waiting = self.cycle is None or (self.cycle.more_body and not self.cycle.response_complete)
+                if waiting and self.transport is not None and not self.transport.is_closing():
+                    self.transport.close()
+                    return
+                self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                self.patience.cancel()
+                metrics.CONNECTIONS.dec()
+                worker.say(b"-")
+                super().connection_lost(exc)
+
+        self.factory = lambda: Connection(config=config, server_state=self.state, app_state={})
+        self.channel.setblocking(False)
+        loop.add_reader(self.channel.fileno(), self._heard)
+        self.runner = asyncio.create_task(Runner(self.app, self.app.jobs).run())  # type: ignore[attr-defined]
+        self.grpc = None
+        if self.settings.grpc_port:
+            from .grpc_server import serve
+
+            self.grpc = await serve(self.app, self.settings.host, self.settings.grpc_port)
+        self.say(b"R")
+        tick = asyncio.create_task(self._tick())
+        await self.finished.wait()
+        tick.cancel()
+        self.engine.close()
+
+    async def _tick(self) -> None:
+        while True:
+            self.state.default_headers = config_headers()
+            metrics.WAITING.set(self.engine.waiting)
+            await asyncio.sleep(1.0)
+
+    def _heard(self) -> None:
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE, 4)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, descriptors = b"", []
+        loop = asyncio.get_running_loop()
+        if not data:  # the supervisor is gone: finish what we have
+            loop.remove_reader(self.channel.fileno())
+            self._spawn(self._drain())
+        elif data[:1] == b"C":
+            for descriptor in descriptors:
+                self._spawn(self._serve(socket.socket(fileno=descriptor)))
+        elif data[:1] == b"P":
+            self._spawn(self._prepare(Path(data[1:].decode())))
+        elif data[:1] == b"S" and self.prepared is not None:
+            self.engine.swap(self.prepared)
+            self.prepared = None
+            self._named.set(0)
+            self._named = self._name_model()
+            self.say(b"s")
+            self._settle(self.engine.model.version)
+        elif data[:1] == b"A":
+            self.prepared = None
+            self._settle(ServiceError("model-refused", data[1:].decode()))
+        elif data[:1] == b"N":
+            self.app.ready = False
+        elif data[:1] == b"D":
+            self._spawn(self._drain())
+
+    async def _serve(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        if len(self.state.connections) >= self.settings.max_connections or self.finished.is_set():
+            connection.close()
+            self.say(b"-")
+            return
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            await asyncio.get_running_loop().connect_accepted_socket(self.factory, connection)
+        except OSError:
+            connection.close()
+            self.say(b"-")
+
+    async def _prepare(self, card: Path) -> None:
+        try:
+            self.prepared = await asyncio.get_running_loop().run_in_executor(None, Model.load, card)
+        except ModelError as error:
+            self.say(b"e" + str(error).encode()[:1000])
+            return
+        self.say(b"p")
+
+    async def _ask_for_swap(self, card: Path | None) -> str:
+        answer = asyncio.get_running_loop().create_future()
+        self.asked.append(answer)
+        self.say(b"L" + str(card or "").encode())
+        return await asyncio.wait_for(answer, 60)
+
+    def _settle(self, outcome: str | ServiceError) -> None:
+        for future in self.asked:
+            if not future.done():
+                future.set_exception(outcome) if isinstance(outcome, ServiceError) else future.set_result(outcome)
+        self.asked.clear()
+
+    async def _drain(self) -> None:
+        """Take nothing new, answer what is here, close what is idle, leave."""
+        if self.engine.draining:
+            return
+        self.app.ready = False
+        self.runner.cancel()
+        until = time.monotonic() + self.settings.drain_seconds
+        if self.grpc is not None:
+            self._spawn(self.grpc.stop(self.settings.drain_seconds))
+        for connection in list(self.state.connections):
+            connection.shutdown()  # keeps an answer that is under way, closes the rest, and says so to HTTP keep-alive
+        while (self.state.connections or self.state.tasks or not self.engine.idle) and time.monotonic() < until:
+            await asyncio.sleep(0.01)
+        self.engine.draining = True
+        if self.grpc is not None:
+            await self.grpc.stop(0)
+        self.finished.set()
+
+
+def config_headers() -> list[tuple[bytes, bytes]]:
+    """Headers that every answer gets."""
+    from email.utils import formatdate
+
+    return [(b"date", formatdate(usegmt=True).encode()), (b"x-content-type-options", b"nosniff")]
+
+
+def main() -> int:
+    """Started by the supervisor: descriptor of the channel, index, card of the model."""
+    channel, index, card = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
+    settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
+    logs.configure(settings.log_format, settings.log_level)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the supervisor decides
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if settings.pin and len(cores) == settings.workers > 1:
+        os.sched_setaffinity(0, {cores[index % len(cores)]})
+    try:
+        import uvloop
+
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+    except ImportError:
+        runner = asyncio.Runner()
+    try:
+        with runner:
+            runner.run(_serve(settings, channel, index, card))
+    except ModelError as error:
+        channel.send(b"e" + str(error).encode()[:1000])
+        return 3
+    return 0
+
+
+async def _serve(settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
+    await Worker(settings, channel, index, card).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
