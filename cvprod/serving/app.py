@@ -241,8 +241,8 @@ class App:
             value = float(given)
         except ValueError:
             value = -1.0
-        if not 0 < value < 1e7:
-            raise ServiceError("malformed-request", "X-Timeout-Ms is not a positive number of milliseconds.")
+        if not 1 <= value < 1e7:
+            raise ServiceError("malformed-request", "X-Timeout-Ms is a number of milliseconds, at least 1.")
         return value / 1e3
 
     def count(self, label: str, version: str, review: bool) -> None:

@@ -48,7 +48,9 @@ KINDS: dict[str, Kind] = {
     "conflict": Kind(409, "Request conflicts with an earlier one", "See the detail."),
     "rate-limited": Kind(429, "Too many requests from you", "Wait as long as Retry-After says."),
     "overloaded": Kind(429, "Service is at its limit", "Wait as long as Retry-After says, then try again."),
-    "deadline-exceeded": Kind(503, "Too late to be useful", "Try again; the request was not processed."),
+    "deadline-exceeded": Kind(
+        429, "Too busy to answer in time", "Try again, or allow more time; nothing was processed."
+    ),
     "draining": Kind(503, "This worker is going down", "Try again; another one will answer."),
     "model-refused": Kind(422, "Model refused", "The old model keeps serving; see the detail."),
     "internal": Kind(500, "Something is broken here", "Report the request id."),

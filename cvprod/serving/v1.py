@@ -120,7 +120,7 @@ _BODY = {
             "in": "header",
             "required": False,
             "description": "an answer later than this is of no use",
-            "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 10000000},
+            "schema": {"type": "number", "minimum": 1, "exclusiveMaximum": 10000000},
         },
     ],
 }
@@ -235,7 +235,7 @@ def make_api(app: App) -> FastAPI:
         tags=["operation"],
         summary="Should it get requests?",
         response_model=dict[str, str],
-        responses={503: {"description": "Going down", "content": {"application/json": {}}}},
+        responses={503: {"description": "Going down", "content": {"application/json": {}}}, **problems()},
     )
     async def readyz() -> Response:
         ready = app.ready and not app.engine.draining
@@ -248,7 +248,7 @@ def make_api(app: App) -> FastAPI:
         tags=["operation"],
         summary="For Prometheus",
         response_class=Response,
-        responses={200: {"description": "Exposition format", "content": {"text/plain": {}}}},
+        responses={200: {"description": "Exposition format", "content": {"text/plain": {}}}, **problems()},
     )
     async def read_metrics() -> Response:
         metrics.WAITING.set(app.engine.waiting)

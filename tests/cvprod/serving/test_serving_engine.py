@@ -1,0 +1,168 @@
+"""The engine: batches of what is there, a bound on waiting, deadlines, cancellation, one model in a batch."""
+
+import asyncio
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cvprod.serving.engine import Engine
+from cvprod.serving.errors import DeadlineExceeded, Draining, Overloaded
+from cvprod.surface import tiles
+
+from . import pictures
+
+JPEG = pictures.encode(pictures.GREY, "JPEG")
+
+
+class Slow:
+    """A model that takes a known time, counts its batches, and says in its logits which one it is."""
+
+    def __init__(self, card, seconds=0.0, mark=0.0):
+        self.card, self.seconds, self.mark, self.batches = card, seconds, mark, []
+
+    def run(self, given):
+        self.batches.append(len(given))
+        time.sleep(self.seconds)
+        return np.full((len(given), len(self.card.classes)), self.mark, np.float32)
+
+    def probabilities(self, logits):
+        return np.full_like(logits, 1 / logits.shape[1])
+
+
+def go(work):
+    return asyncio.run(work())
+
+
+def test_answers_are_those_of_the_model(model):
+    images = tiles("test", 30).images
+
+    async def work():
+        engine = Engine(model, budget=10)
+        return await asyncio.gather(*(engine.infer(images[i : i + 3]) for i in range(0, 30, 3)))
+
+    found = np.concatenate([r.logits for r in go(work)])
+    assert np.abs(found - model.run(images)).max() < 0.3  # INT8: a batch may round in another order
+    assert (found.argmax(1) == model.run(images).argmax(1)).all()
+    sums = np.concatenate([r.probabilities for r in go(work)]).sum(1)
+    assert np.allclose(sums, 1, atol=1e-5)
+
+
+def test_what_has_arrived_runs_together_and_nothing_waits(model):
+    slow = Slow(model.card)
+
+    async def work():
+        engine = Engine(slow, budget=10, max_batch=8)
+        slow.batches.clear()
+        await engine.inspect([JPEG])
+        await asyncio.gather(*(engine.inspect([JPEG]) for _ in range(20)))
+        return await engine.infer(np.zeros((20, 1, 96, 96), np.uint8))
+
+    result = go(work)
+    assert slow.batches == [1, 8, 8, 4, 8, 8, 4]
+    assert result.logits.shape == (20, 7) and result.batch == 20
+
+
+def test_more_than_the_budget_is_refused_at_once(model):
+    slow = Slow(model.card, seconds=0.005)
+
+    async def work():
+        engine = Engine(slow, budget=0.05, max_batch=1)
+        start = time.perf_counter()
+        outcomes = await asyncio.gather(
+            *(engine.infer(np.zeros((1, 1, 96, 96), np.uint8)) for _ in range(200)), return_exceptions=True
+        )
+        spent = time.perf_counter() - start
+        after = await engine.infer(np.zeros((1, 1, 96, 96), np.uint8))
+        return outcomes, spent, after
+
+    outcomes, spent, after = go(work)
+    refused = [o for o in outcomes if isinstance(o, Overloaded)]
+    taken = [o for o in outcomes if not isinstance(o, Exception)]
+    assert len(refused) + len(taken) == 200 and 2 <= len(taken) <= 20
+    assert max(r.queue_ms for r in taken) < 60 and spent < 0.5
+    assert all(int(r.headers["Retry-After"]) >= 1 for r in refused)
+    assert after.batch == 1
+
+
+def test_an_empty_engine_takes_a_large_request_whatever_the_budget(model):
+    async def work():
+        return await Engine(model, budget=0.001).inspect([JPEG] * 40)
+
+    assert go(work).logits.shape == (40, 7)
+
+
+def test_deadlines_and_cancellation(model):
+    slow = Slow(model.card, seconds=0.03)
+
+    async def work():
+        engine = Engine(slow, budget=10, max_batch=1)
+        slow.batches.clear()
+        blank = np.zeros((1, 1, 96, 96), np.uint8)
+        first, late, gone, last = (
+            asyncio.ensure_future(engine.infer(blank, timeout=t)) for t in (None, 0.01, None, 1.0)
+        )
+        await asyncio.sleep(0)
+        gone.cancel()
+        return await asyncio.gather(first, late, last, return_exceptions=True)
+
+    first, late, last = go(work)
+    assert first.batch == 1 and last.batch == 1 and isinstance(late, DeadlineExceeded)
+    assert slow.batches == [1, 1]  # neither the late nor the cancelled one was computed
+
+
+def test_one_model_in_a_batch_and_a_swap_between_two(model):
+    old, new = Slow(model.card, mark=1.0), Slow(model.card, mark=2.0)
+
+    async def work():
+        engine = Engine(old, budget=10, max_batch=4)
+        blank = np.zeros((1, 1, 96, 96), np.uint8)
+        tasks = [asyncio.ensure_future(engine.infer(blank)) for _ in range(8)]
+        asyncio.get_running_loop().call_later(0, engine.swap, new)
+        tasks += [asyncio.ensure_future(engine.infer(blank)) for _ in range(8)]
+        return await asyncio.gather(*tasks)
+
+    for result in go(work):
+        assert set(result.logits.ravel()) == {1.0 if result.model is old else 2.0}
+
+
+def test_bad_pictures_among_good_ones(model):
+    async def work():
+        engine = Engine(model, budget=10)
+        mixed = await engine.inspect([JPEG, b"no picture", JPEG])
+        none = await engine.inspect([b"no picture"])
+        large = await engine.inspect([pictures.sound()["large"], b"no picture"])
+        return mixed, none, large
+
+    mixed, none, large = go(work)
+    assert list(mixed.faults) == [1] and np.isfinite(mixed.probabilities[[0, 2]]).all()
+    assert list(none.faults) == [0] and none.batch == 0
+    assert list(large.faults) == [1] and np.isfinite(large.probabilities[0]).all()
+
+
+def test_a_draining_engine_takes_nothing_new_and_a_fault_ends_no_other_batch(model):
+    class Broken(Slow):
+        def run(self, given):
+            if len(given) == 3:
+                raise RuntimeError("broken")
+            return super().run(given)
+
+    async def work():
+        engine = Engine(Broken(model.card), budget=10)
+        blank = np.zeros((3, 1, 96, 96), np.uint8)
+        with pytest.raises(RuntimeError):
+            await engine.infer(blank)
+        assert (await engine.infer(blank[:1])).batch == 1
+        engine.draining = True
+        with pytest.raises(Draining):
+            await engine.infer(blank[:1])
+
+    go(work)
+
+
+def test_the_temperature_changes_confidence_but_no_label(model):
+    logits = model.run(tiles("test", 50).images)
+    hot = replace(model, card=model.card.model_copy(update={"temperature": 5.0}))
+    assert (model.probabilities(logits).argmax(1) == hot.probabilities(logits).argmax(1)).all()
+    assert (hot.probabilities(logits).max(1) < model.probabilities(logits).max(1)).all()
