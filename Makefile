@@ -9,7 +9,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test lint format serve-book weights exercises arm refresh-lock hardware clean
+.PHONY: help install book test lint format serve-book serve weights exercises arm refresh-lock hardware clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,9 @@ format: $(READY) ## Format the code and normalise the notebooks
 
 serve-book: book ## Render the book and serve it on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
+
+serve: $(READY) ## Start the inspection service on http://127.0.0.1:8000 (gRPC on 8001)
+	@$(BIN)/python -m cvprod.serving --grpc-port 8001 --log-format text $(SERVE_ARGS)
 
 weights: $(READY) ## Retrain every shipped network (about an hour on two cores)
 	@$(BIN)/python -m cvprod.models train --all && $(BIN)/python -m cvprod.optimize train

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import logs
+from . import auth, logs
 from .model import ModelError
 from .settings import DEFAULT_MODEL, SettingsError, load
 
@@ -22,8 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given and given[0] in commands:
             return commands[given[0]](given[1:])
         settings = load(given)
-        handler = logs.configure(settings.log_format, settings.log_level)
-        del handler
+        if settings.api_keys is not None:
+            check_keys(settings.api_keys)
+        logs.configure(settings.log_format, settings.log_level)
         return asyncio.run(_serve(settings))
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -38,6 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def check_keys(path: Path) -> None:
+    """Wrong keys are found here, once, and not in every worker. Raises SettingsError."""
+    try:
+        auth.read(path)
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"--api-keys {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
 async def _serve(settings) -> int:
     from .supervisor import Supervisor
 
@@ -45,8 +54,6 @@ async def _serve(settings) -> int:
 
 
 def _keys(given: Sequence[str]) -> int:
-    from . import auth
-
     parser = argparse.ArgumentParser(
         prog="python -m cvprod.serving keys", description="Make an API key and print it, once."
     )

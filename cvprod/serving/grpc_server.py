@@ -101,8 +101,9 @@ class Service:
         return self.types["ServerReadyResponse"](ready=self._fine)
 
     async def _ModelReady(self, request: Any, context: Any) -> Any:
-        oip.check_model(self.app, request.name, request.version)
-        return self.types["ModelReadyResponse"](ready=self._fine)
+        model = self.app.engine.model
+        known = request.name == model.name and request.version in ("", model.version)
+        return self.types["ModelReadyResponse"](ready=known and self._fine)
 
     async def _ServerMetadata(self, request: Any, context: Any) -> Any:
         return self.types["ServerMetadataResponse"](name="cvprod", version="2", extensions=[])

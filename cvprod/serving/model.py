@@ -12,10 +12,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 SIDE = 96
 #: How far the logits of the self test may be off: INT8 kernels of different CPUs round differently.
@@ -48,6 +51,8 @@ def pattern() -> np.ndarray:
 
 def open_session(data: bytes) -> ort.InferenceSession:
     """One thread, no spinning: a worker process has one core, and waits without burning it. Raises ModelError."""
+    import onnxruntime as ort  # here, because the supervisor reads cards and never runs a network
+
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,12 +30,15 @@ from .settings import Settings, SettingsError
 _START_SECONDS = 60.0
 
 
+#: Connections that wait, at most, while no worker is ready; more are closed, and a load balancer tries elsewhere.
+_HELD = 1024
+
+
 @dataclass(eq=False)
 class _Worker:
     index: int
-    process: subprocess.Popen
     channel: socket.socket
-    started: float
+    pid: int = 0
     ready: bool = False
     connections: int = 0
     error: str = ""
@@ -49,6 +53,9 @@ class Supervisor:
         self.workers: dict[int, _Worker] = {}
         self.stopping = False
         self.failures = 0
+        self.nursery: subprocess.Popen | None = None
+        self._to_nursery: socket.socket | None = None
+        self._held: deque[socket.socket] = deque()
         self._own_state = settings.state is None
         self.state = Path(settings.state or tempfile.mkdtemp(prefix="cvprod-state-"))
         self.state.mkdir(parents=True, exist_ok=True)
@@ -57,6 +64,7 @@ class Supervisor:
         self.socket = self._listen()
         self.port = self.socket.getsockname()[1]
         self._swapping = asyncio.Lock()
+        self._building = asyncio.Lock()
         self._done = asyncio.Event()
         self._tasks: set[asyncio.Task] = set()
 
@@ -81,8 +89,11 @@ class Supervisor:
             loop.add_signal_handler(number, lambda: self._spawn(self._stop()))
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._swap(None)))
         try:
+            if not await self._open_nursery():
+                log.error("start", extra={"event": "no-worker-starts"})
+                return 1
             for index in range(self.settings.workers):
-                self._start(index)
+                await self._start(index)
             if not await self._all_ready():
                 return 3
             log.info(
@@ -94,8 +105,12 @@ class Supervisor:
             await self._done.wait()
             return 0
         finally:
-            for worker in self.workers.values():
-                worker.process.kill()
+            for pid in [worker.pid for worker in self.workers.values() if worker.pid]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if self.nursery is not None:
+                self.nursery.kill()
+                self.nursery.wait()
             shutil.rmtree(self.metrics, ignore_errors=True)
             if self._own_state:
                 shutil.rmtree(self.state, ignore_errors=True)
@@ -123,7 +138,8 @@ class Supervisor:
 
     # --- workers ---
 
-    def _start(self, index: int) -> None:
+    async def _open_nursery(self) -> bool:
+        """Start the process that workers are forked from; True once it has loaded what they need."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         environment = {
             **os.environ, "CVPROD_SETTINGS": self.settings.model_copy(update={"state": self.state}).model_dump_json(),
@@ -131,11 +147,55 @@ class Supervisor:
         }  # fmt: skip
         here = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [here, environment.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "cvprod.serving.worker", str(theirs.fileno()), str(index), str(self.card)]
-        process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        command = [sys.executable, "-m", "cvprod.serving.worker", str(theirs.fileno())]
+        self.nursery = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         ours.setblocking(False)
-        worker = self.workers[index] = _Worker(index, process, ours, time.monotonic())
+        self._to_nursery = ours
+        try:
+            said = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(ours, 16), _START_SECONDS)
+        except (OSError, TimeoutError):
+            said = b""
+        if said != b"R":
+            return False
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._nursery_gone)
+        return True
+
+    def _nursery_gone(self) -> None:
+        """Somebody killed it. The workers live on; a new one is built before the next of them is needed."""
+        assert self._to_nursery is not None
+        asyncio.get_running_loop().remove_reader(self._to_nursery.fileno())
+        if not self.stopping:
+            log.warning("nursery", extra={"event": "nursery-died"})
+            self._spawn(self._rebuild_nursery())
+
+    async def _rebuild_nursery(self) -> None:
+        async with self._building:
+            if self.nursery is not None and self.nursery.poll() is None and self._to_nursery is not None:
+                with contextlib.suppress(OSError):
+                    self._to_nursery.getpeername()
+                    return  # it is there: somebody else was faster
+            if self._to_nursery is not None:
+                self._to_nursery.close()
+            if self.nursery is not None:
+                self.nursery.kill()
+                self.nursery.wait()
+            await self._open_nursery()
+
+    async def _start(self, index: int) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setblocking(False)
+        worker = self.workers[index] = _Worker(index, ours)
+        with theirs:
+            for _ in range(3):
+                async with self._building:  # not while a new nursery is on its way
+                    pass
+                try:
+                    assert self._to_nursery is not None
+                    socket.send_fds(self._to_nursery, [f"{index} {self.card}".encode()], [theirs.fileno()])
+                    break
+                except OSError:
+                    await self._rebuild_nursery()
         asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, worker)
 
     def _heard(self, worker: _Worker) -> None:
@@ -153,8 +213,11 @@ class Supervisor:
             if kind == b"-":
                 worker.connections -= 1
             elif kind == b"R":
-                worker.ready = True
+                worker.ready, worker.pid = True, int(text)
                 self.failures = 0
+                while self._held:
+                    with self._held.popleft() as connection:
+                        self._hand_over(connection)
                 log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
             elif kind in (b"p", b"s", b"e"):
                 worker.error = text if kind == b"e" else ""
@@ -178,22 +241,22 @@ class Supervisor:
         self._spawn(self._bury(worker))
 
     async def _bury(self, worker: _Worker) -> None:
-        code = await asyncio.get_running_loop().run_in_executor(None, worker.process.wait)
-        with contextlib.suppress(OSError):
-            from prometheus_client import multiprocess
+        if worker.pid:
+            with contextlib.suppress(OSError):
+                from prometheus_client import multiprocess
 
-            multiprocess.mark_process_dead(worker.process.pid, str(self.metrics))
+                multiprocess.mark_process_dead(worker.pid, str(self.metrics))
         if self.stopping:
             if not self.workers:
                 self._done.set()
             return
         self.failures += 0 if worker.ready else 1
-        reason = worker.error or f"exit {code}"
+        reason = worker.error or "it was killed, or crashed"
         log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
         # A worker that served is replaced at once; one that cannot even start, more and more slowly.
         await asyncio.sleep(min(10.0, 0.1 * 2**self.failures) if self.failures else 0.0)
         if not self.stopping and worker.index not in self.workers:
-            self._start(worker.index)
+            await self._start(worker.index)
 
     # --- connections ---
 
@@ -214,7 +277,8 @@ class Supervisor:
                 continue
             worker.connections += 1
             return
-        # No worker: the connection is closed, which a load balancer tries again elsewhere.
+        if len(self._held) < _HELD and not self.stopping:
+            self._held.append(connection.dup())  # until a worker is there again, which takes milliseconds
 
     # --- models ---
 

@@ -126,7 +126,7 @@ class Worker:
             from .grpc_server import serve
 
             self.grpc = await serve(self.app, self.settings.host, self.settings.grpc_port)
-        self.say(b"R")
+        self.say(b"R%d" % os.getpid())
         tick = asyncio.create_task(self._tick())
         await self.finished.wait()
         tick.cancel()
@@ -228,14 +228,35 @@ def config_headers() -> list[tuple[bytes, bytes]]:
     return [(b"date", formatdate(usegmt=True).encode()), (b"x-content-type-options", b"nosniff")]
 
 
-def main() -> int:
-    """Started by the supervisor: descriptor of the channel, index, card of the model."""
-    channel, index, card = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), Path(sys.argv[3])
+def nursery(channel: socket.socket) -> int:
+    """Load every module once, then fork a worker for each request that comes over `channel`.
+
+    A new interpreter takes seconds to import all this; a fork is there in milliseconds, and shares its memory. This
+    process has one thread and no event loop, so that forking it is safe.
+    """
+    import onnxruntime  # noqa: F401  (loaded here, used in the forks)
+
+    from . import grpc_server, v1  # noqa: F401
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the supervisor decides
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the dead
+    channel.send(b"R")
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE, 1)
+        if not data or not descriptors:
+            return 0
+        if os.fork() == 0:
+            channel.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            index, _, card = data.decode().partition(" ")
+            os._exit(_worker(socket.socket(fileno=descriptors[0]), int(index), Path(card)))
+        os.close(descriptors[0])
+
+
+def _worker(channel: socket.socket, index: int, card: Path) -> int:
+    """A fork's life; its exit status."""
     settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
-    logs.configure(settings.log_format, settings.log_level)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the supervisor decides
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if settings.pin and len(cores) == settings.workers > 1:
         os.sched_setaffinity(0, {cores[index % len(cores)]})
@@ -248,14 +269,22 @@ def main() -> int:
     try:
         with runner:
             runner.run(_serve(settings, channel, index, card))
-    except ModelError as error:
-        channel.send(b"e" + str(error).encode()[:1000])
+    except Exception as error:
+        logs.log.exception("worker", extra={"event": "worker-failed"})
+        channel.send(b"e" + (str(error) if isinstance(error, ModelError) else type(error).__name__).encode()[:1000])
         return 3
     return 0
 
 
 async def _serve(settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
     await Worker(settings, channel, index, card).run()
+
+
+def main() -> int:
+    """Started by the supervisor, with the descriptor of the nursery's channel."""
+    settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
+    logs.configure(settings.log_format, settings.log_level)
+    return nursery(socket.socket(fileno=int(sys.argv[1])))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 
+import psutil
 import pytest
 
 from cvprod.serving.app import App
@@ -67,10 +68,8 @@ class Service:
 
     def workers(self):
         """Process ids of the workers."""
-        children = subprocess.run(
-            ["ps", "-o", "pid=", "--ppid", str(self.process.pid)], capture_output=True, text=True, check=False
-        )
-        return [int(word) for word in children.stdout.split()]
+        nurseries = psutil.Process(self.process.pid).children()
+        return [worker.pid for nursery in nurseries for worker in nursery.children()]
 
     def stop(self, number=signal.SIGTERM):
         """Exit status."""
