@@ -6,7 +6,7 @@ what the reader can mend (a wrong path, a missing file) into an exit status by r
 
 import pkgutil
 
-COMMANDS = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_")))
+COMMANDS = tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.ispkg and not m.name.startswith("_")))
 
 
 class UsageError(Exception):

@@ -1,0 +1,332 @@
+"""The book's service against other servers: same model, same pictures, same client, in shares of a ceiling.
+
+The ceiling is what the machine can do with no server at all: as many processes as cores that decode, resize and run
+the network in a loop. It is measured just before and just after every load, because shared machines change their speed
+within minutes; the share is the rate divided by the mean of the two. Servers take turns, repeat after repeat.
+
+The client is wrk, in a closed loop (connections that wait for their answer): it finds how much a server can carry, and
+is blind to what callers would see at a given rate. A share above 100 % is no mistake: the loop runs one picture at a
+time, a server may run those that wait together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import UsageError, peers
+
+CONNECTIONS = (1, 8, 32)
+START_SECONDS = 90.0
+_LUA = """
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "image/jpeg"
+local bodies, next = {}, 0
+for path in string.gmatch(os.getenv("BENCH_IMAGES"), "[^:]+") do
+  local file = io.open(path, "rb")
+  bodies[#bodies + 1] = file:read("*a")
+  file:close()
+end
+request = function()
+  next = next % #bodies + 1
+  return wrk.format(nil, nil, nil, bodies[next])
+end
+"""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How to start a server and what to ask it."""
+
+    name: str
+    script: str = ""
+    environment: str = ""
+    path: str = "/predict"
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("cvprod", path="/v1/inspect"),
+        Peer("fastapi", "naive.py", "naive"),
+        Peer("litserve", "litserve_app.py", "litserve"),
+        Peer("rayserve", "ray_app.py", "ray"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One server at one number of connections: medians over the repeats; `spread` is the range of the shares."""
+
+    name: str
+    connections: int
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    share_of_ceiling: float
+    spread: tuple[float, float]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    parser.add_argument("--servers", default=",".join(PEERS), help=f"of {', '.join(PEERS)} (default: all)")
+    parser.add_argument(
+        "--network", default="mobilenet_v3_small", help="shipped network, or 'pipeline' (default %(default)s)"
+    )
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each load (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="turns of each server (default %(default)s)")
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--plot", type=Path, help="write a chart to this .svg or .png file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, print a table, write what was asked for."""
+    names = [name.strip() for name in options.servers.split(",") if name.strip()]
+    if unknown := [name for name in names if name not in PEERS]:
+        raise UsageError(f"unknown server {', '.join(unknown)}; there are {', '.join(PEERS)}")
+    if not names or options.seconds <= 0 or options.repeats < 1:
+        raise UsageError("at least one server, one repeat and some seconds are needed")
+    if shutil.which("wrk") is None:
+        raise UsageError("the client wrk is missing (Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)")
+    with tempfile.TemporaryDirectory(prefix="cvprod-bench-") as scratch:
+        folder = Path(scratch)
+        model, card = _model(options.network, folder)
+        pictures = _pictures(folder)
+        rows = measure(names, model, card, pictures, seconds=options.seconds, repeats=options.repeats, folder=folder)
+    print(f"{'server':<10} {'connections':>11} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'errors':>6}  share")
+    for row in rows:
+        low, high = row.spread
+        print(f"{row.name:<10} {row.connections:>11} {row.rps:>10.0f} {row.p50_ms:>8.2f} {row.p99_ms:>8.2f} {row.errors:>6}"
+              f"  {row.share_of_ceiling:>6.1%} ({low:.0%} to {high:.0%})")  # fmt: skip
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    if options.plot:
+        chart(rows).savefig(options.plot, bbox_inches="tight")
+    return 0
+
+
+def measure(
+    names: list[str], model: Path, card: Path, pictures: list[Path], *, seconds: float, repeats: int, folder: Path,
+    connections: tuple[int, ...] = CONNECTIONS,
+) -> list[Row]:  # fmt: skip
+    """Rows for every server and number of connections. Raises RuntimeError where a server does not start."""
+    script = folder / "post.lua"
+    script.write_text(_LUA)
+    seen: dict[tuple[str, int], list[tuple[float, float, float, int, float]]] = {}
+    for repeat in range(repeats):
+        for name in names[repeat % len(names) :] + names[: repeat % len(names)]:  # nobody is always first
+            with server(PEERS[name], model, card, folder) as address:
+                _wrk(address, 8, 1.0, script, pictures)  # warm
+                before = ceiling(model, pictures, seconds / 3)
+                for count in connections:
+                    rps, p50, p99, errors = _wrk(address, count, seconds, script, pictures)
+                    after = ceiling(model, pictures, seconds / 3)
+                    seen.setdefault((name, count), []).append((rps, p50, p99, errors, 2 * rps / (before + after)))
+                    before = after
+    rows = []
+    for name in names:
+        for count in connections:
+            rps, p50, p99, errors, shares = zip(*seen[name, count], strict=True)
+            rows.append(Row(
+                name, count, statistics.median(rps), statistics.median(p50), statistics.median(p99), sum(errors),
+                statistics.median(shares), (min(shares), max(shares)),
+            ))  # fmt: skip
+    return rows
+
+
+def chart(rows: list[Row]):
+    """Shares of the ceiling by server and connections, with their spread."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    names, counts = list(dict.fromkeys(r.name for r in rows)), sorted({r.connections for r in rows})
+    fig, ax = plt.subplots()
+    height = 0.8 / len(counts)
+    for k, count in enumerate(counts):
+        chosen = [next(r for r in rows if (r.name, r.connections) == (name, count)) for name in names]
+        shares = np.array([r.share_of_ceiling for r in chosen]) * 100
+        spread = np.abs(np.array([r.spread for r in chosen]).T * 100 - shares)
+        places = np.arange(len(names)) + (k - (len(counts) - 1) / 2) * height
+        ax.barh(places, shares, height, xerr=spread, label=f"{count} connections")
+    ax.axvline(100, color="0.5", linewidth=1)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set_xlabel("requests a second, % of what the machine does without a server")
+    ax.legend()
+    return fig
+
+
+# --- what is served ----------------------------------------------------------------------------------------
+
+
+def _model(network: str, folder: Path) -> tuple[Path, Path]:
+    """ONNX file and card of a network."""
+    from cvprod import models, surface
+    from cvprod.serving import model as serving
+    from cvprod.serving.settings import DEFAULT_MODEL
+
+    if network == "pipeline":
+        card, data = serving.read(DEFAULT_MODEL)
+        path = folder / "model.onnx"
+        path.write_bytes(data)
+        (folder / "model.json").write_text(card.model_copy(update={"file": path.name}).model_dump_json())
+        return path, folder / "model.json"
+    if network not in models.shipped():
+        raise UsageError(f"unknown network {network!r}; there are pipeline, {', '.join(models.shipped())}")
+    from cvprod.runtimes import onnxruntime
+
+    path = onnxruntime.convert(models.load(network), folder / "model")
+    tiles = surface.tiles("val", 350)
+    serving.calibrate(
+        path,
+        folder / "model.json",
+        name="steel",
+        version=network,
+        classes=surface.CLASSES,
+        tiles=tiles.images,
+        labels=tiles.labels,
+    )
+    return path, folder / "model.json"
+
+
+def _pictures(folder: Path, n: int = 16) -> list[Path]:
+    """Tiles as a camera sends them: JPEG, 224 x 224, grey."""
+    import simplejpeg
+
+    from cvprod.surface import make_set
+
+    paths = []
+    for i, tile in enumerate(make_set(n, seed=6, size=224).images[:, 0]):
+        paths.append(folder / f"{i:02d}.jpg")
+        paths[-1].write_bytes(simplejpeg.encode_jpeg(tile[:, :, None], quality=90, colorspace="GRAY"))
+    return paths
+
+
+# --- ceiling -----------------------------------------------------------------------------------------------
+
+
+def _loop(core: int | None, model: str, pictures: list[str], seconds: float, barrier, results) -> None:
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    sys.path.insert(0, str(peers.HERE))
+    from inspector import Inspector
+
+    look = Inspector(model)
+    files = [Path(p).read_bytes() for p in pictures]
+    for data in files:
+        look(data)
+    barrier.wait()
+    count, end = 0, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        look(files[count % len(files)])
+        count += 1
+    results.put(count / seconds)
+
+
+def ceiling(model: Path, pictures: list[Path], seconds: float) -> float:
+    """Pictures a second of one busy process for each core, without any server: decode, resize, run."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None] * (os.cpu_count() or 1)
+    context = multiprocessing.get_context("spawn")
+    barrier, results = context.Barrier(len(cores)), context.Queue()
+    work = (str(model), [str(p) for p in pictures], seconds, barrier, results)
+    processes = [context.Process(target=_loop, args=(core, *work), daemon=True) for core in cores]
+    for process in processes:
+        process.start()
+    total = sum(results.get(timeout=60 + seconds) for _ in processes)
+    for process in processes:
+        process.join()
+    return total
+
+
+# --- servers and client ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
+    """A running server's address. Raises RuntimeError with the end of its log where it does not come up."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    if peer.name == "cvprod":
+        # The peers refuse nobody, however long the queue; so that the work is the same, neither does ours here.
+        command = [sys.executable, "-m", "cvprod.serving", "--port", str(port), "--model", str(card)]
+        command += ["--latency-budget-ms", "10000", "--no-access-log", "--log-level", "warning"]
+        where = None
+    else:
+        command, where = [str(peers.environment(peer.environment)), peer.script, str(port)], peers.HERE
+    log = folder / f"{peer.name}.log"
+    settings = {**os.environ, "PEER_MODEL": str(model), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=where, env=settings, stdout=out, stderr=out, start_new_session=True)
+    try:
+        address = f"http://127.0.0.1:{port}{peer.path}"
+        _wait(address, next(iter(_pictures(folder, 1))).read_bytes(), process, peer.name, log)
+        yield address
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # whatever it has left behind
+        process.wait()
+
+
+def _wait(address: str, picture: bytes, process: subprocess.Popen, name: str, log: Path) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until and process.poll() is None:
+        request = urllib.request.Request(address, picture, {"Content-Type": "image/jpeg"})
+        with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=10) as answer:
+            if b"label" in answer.read():
+                return
+        time.sleep(0.2)
+    raise RuntimeError(f"{name} gave no answer: {log.read_text(errors='replace').strip()[-800:]}")
+
+
+def _wrk(
+    address: str, connections: int, seconds: float, script: Path, pictures: list[Path]
+) -> tuple[float, float, float, int]:
+    """Requests a second, p50 and p99 in ms, errors."""
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{max(1, round(seconds))}s",
+        "--latency",
+        "--timeout",
+        "10s",
+        "-s",
+        str(script),
+        address,
+    ]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "BENCH_IMAGES": ":".join(map(str, pictures))},
+    )
+    text = done.stdout
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
+    errors = sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", text))
+    errors += sum(sum(map(int, re.findall(r"\d+", line))) for line in re.findall(r"Socket errors: (.*)", text))
+    unit = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+    p50, p99 = (float(value) * unit[suffix] for value, suffix in re.findall(r"(?:50|99)%\s+([\d.]+)(us|ms|s)", text))
+    return rate, p50, p99, errors

@@ -1,0 +1,71 @@
+"""The benchmark of servers: refuses what it cannot do, and with two real servers and short loads gives whole rows."""
+
+import json
+import shutil
+
+import pytest
+
+from cvprod.bench import COMMANDS, peers, serving
+from cvprod.bench.__main__ import main
+
+
+def test_peers_are_no_command_and_have_locks():
+    assert "serving" in COMMANDS and "peers" not in COMMANDS
+    for peer in serving.PEERS.values():
+        if peer.script:
+            assert (peers.HERE / peer.script).is_file()
+            given, lock = (peers.HERE / f"{peer.environment}.{suffix}" for suffix in ("in", "txt"))
+            assert given.is_file() == lock.is_file()
+            if lock.is_file():
+                names = {line.split("[")[0].split("=")[0] for line in given.read_text().split()}
+                assert names <= {line.split("==")[0] for line in lock.read_text().splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [(["--servers", "nginx"], "unknown server nginx"), (["--repeats", "0"], "one repeat"), (["--servers", ""], "one server")],
+)  # fmt: skip
+def test_wrong_arguments(arguments, why, capsys):
+    assert main(["serving", *arguments]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_missing_client_is_said(monkeypatch, capsys):
+    monkeypatch.setattr(serving.shutil, "which", lambda name: None)
+    assert main(["serving"]) == 2
+    assert "apt-get install wrk" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_start_shows_its_log(tmp_path):
+    model, card = serving._model("pipeline", tmp_path)
+    card.write_text("{}")
+    with (
+        pytest.raises(RuntimeError, match="cvprod gave no answer"),
+        serving.server(serving.PEERS["cvprod"], model, card, tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)")
+def test_rows_of_two_real_servers(tmp_path, capsys):
+    found = tmp_path / "rows.json"
+    arguments = [
+        "--servers",
+        "cvprod,fastapi",
+        "--network",
+        "pipeline",
+        "--seconds",
+        "1",
+        "--repeats",
+        "1",
+        "--json",
+        str(found),
+    ]
+    assert main(["serving", *arguments, "--plot", str(tmp_path / "chart.svg")]) == 0
+    rows = json.loads(found.read_text())
+    assert [(row["name"], row["connections"]) for row in rows] == [
+        (n, c) for n in ("cvprod", "fastapi") for c in (1, 8, 32)
+    ]
+    for row in rows:
+        assert row["errors"] == 0 and 0 < row["p50_ms"] <= row["p99_ms"] and 0 < row["share_of_ceiling"] < 3
+    assert (tmp_path / "chart.svg").read_text().lstrip().startswith("<?xml") and "share" in capsys.readouterr().out
