@@ -111,11 +111,13 @@ def run(options: argparse.Namespace) -> int:
         model, card = _model(options.network, folder)
         pictures = _pictures(folder)
         rows = measure(names, model, card, pictures, seconds=options.seconds, repeats=options.repeats, folder=folder)
-    print(f"{'server':<10} {'connections':>11} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'errors':>6}  share")
+    heads = ("connections", "requests/s", "p50 ms", "p99 ms", "errors")
+    print(f"{'server':<10}" + "".join(f"{head:>13}" for head in heads) + "  share of ceiling")
     for row in rows:
         low, high = row.spread
-        print(f"{row.name:<10} {row.connections:>11} {row.rps:>10.0f} {row.p50_ms:>8.2f} {row.p99_ms:>8.2f} {row.errors:>6}"
-              f"  {row.share_of_ceiling:>6.1%} ({low:.0%} to {high:.0%})")  # fmt: skip
+        values = (f"{row.connections}", f"{row.rps:.0f}", f"{row.p50_ms:.2f}", f"{row.p99_ms:.2f}", f"{row.errors}")
+        cells = "".join(f"{value:>13}" for value in values)
+        print(f"{row.name:<10}{cells}  {row.share_of_ceiling:.1%} ({low:.0%} to {high:.0%})")
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     if options.plot:

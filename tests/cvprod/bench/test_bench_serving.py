@@ -23,7 +23,11 @@ def test_peers_are_no_command_and_have_locks():
 
 @pytest.mark.parametrize(
     ("arguments", "why"),
-    [(["--servers", "nginx"], "unknown server nginx"), (["--repeats", "0"], "one repeat"), (["--servers", ""], "one server")],
+    [
+        (["--servers", "nginx"], "unknown server nginx"),
+        (["--repeats", "0"], "one repeat"),
+        (["--servers", ""], "one server"),
+    ],
 )  # fmt: skip
 def test_wrong_arguments(arguments, why, capsys):
     assert main(["serving", *arguments]) == 2

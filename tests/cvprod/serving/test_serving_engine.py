@@ -7,11 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cvprod.lab import hostile as pictures
 from cvprod.serving.engine import Engine
 from cvprod.serving.errors import DeadlineExceeded, Draining, Overloaded
 from cvprod.surface import tiles
-
-from . import pictures
 
 JPEG = pictures.encode(pictures.GREY, "JPEG")
 

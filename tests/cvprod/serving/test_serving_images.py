@@ -7,11 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cvprod.lab import hostile as pictures
 from cvprod.serving import images
 from cvprod.serving.errors import KINDS, InvalidImage
 from cvprod.surface import read_image, to_input
-
-from . import pictures
 
 SOUND, HOSTILE = pictures.sound(), pictures.hostile()
 

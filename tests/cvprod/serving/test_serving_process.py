@@ -20,11 +20,10 @@ import numpy as np
 import psutil
 import pytest
 
+from cvprod.lab import hostile as pictures
 from cvprod.serving import model as serving
 from cvprod.serving.settings import DEFAULT_MODEL
 from cvprod.surface import tiles
-
-from . import pictures
 
 JPEG = pictures.encode(pictures.GREY, "JPEG")
 

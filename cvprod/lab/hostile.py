@@ -1,4 +1,4 @@
-"""Pictures of every kind, sound and hostile, made on the spot."""
+"""Pictures of every kind that a stranger may send, sound and hostile, made on the spot: for chapter 7 and for tests."""
 
 import io
 import struct
@@ -10,8 +10,8 @@ from PIL import Image
 from cvprod.surface import make_tile
 
 
-def encode(picture, kind, **options):
-    """A Pillow picture, or an array, as a file."""
+def encode(picture: Image.Image | np.ndarray, kind: str, **options) -> bytes:
+    """A picture as a file of a kind that Pillow writes, such as "JPEG"."""
     if isinstance(picture, np.ndarray):
         picture = Image.fromarray(picture)
     file = io.BytesIO()
@@ -46,7 +46,7 @@ def chunk(kind, data):
 INTERLACED = interlaced(STEEL[:101, :67])
 
 
-def sound():
+def sound() -> dict[str, bytes]:
     """Name to file: what the service takes."""
     wide = np.linspace(0, 65535, STEEL.size).reshape(STEEL.shape).astype(np.uint16)
     alpha = GREY.convert("LA")
@@ -90,8 +90,8 @@ def with_height(jpeg, height):
     return jpeg[:position] + struct.pack(">H", height) + jpeg[position + 2 :]
 
 
-def hostile():
-    """Name to (file, slug): what the service refuses, and how it calls that."""
+def hostile() -> dict[str, tuple[bytes, str]]:
+    """Name to (file, slug): what the service refuses, and what it calls it (a key of `serving.errors.KINDS`)."""
     jpeg, ping = encode(GREY, "JPEG"), encode(GREY, "PNG")
     progressive = encode(GREY, "JPEG", progressive=True)
     scan = progressive.rindex(b"\xff\xda")

@@ -1,0 +1,9 @@
+"""Forgets the depth: after a quiet night the whole night passes at once. Passes the tests that a student sees."""
+
+
+def take(buckets, caller, now, rate, depth):
+    tokens, then = buckets.get(caller, (depth, now))
+    tokens += max(0.0, now - then) * rate
+    passes = tokens >= 1 - 1e-9
+    buckets[caller] = (tokens - 1 if passes else tokens, max(now, then))
+    return 0.0 if passes else (1 - tokens) / rate
