@@ -33,6 +33,38 @@ from .settings import Settings
 MESSAGE = 65536
 
 
+class OneWrite:
+    """A transport that keeps an answer's head until its body is there, so that both leave in one piece.
+
+    uvicorn writes them one after the other. That is a system call and a packet too many, and a worker that is killed
+    between the two leaves half an answer, which a load balancer cannot ask for again.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport, self._loop, self._head = transport, loop, b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data[:5] == b"HTTP/":
+            self._head = data
+            self._loop.call_soon(self._flush)  # an answer without a body
+            return
+        self._transport.write(data)
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            self._transport.write(head)
+
+    def close(self) -> None:
+        self._flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 class Worker:
     """Serves the connections that come over `channel`."""
 
@@ -95,7 +127,7 @@ class Worker:
             """uvicorn's protocol, which also tells the supervisor when it is over and does not wait for ever."""
 
             def connection_made(self, transport: Any) -> None:
-                super().connection_made(transport)
+                super().connection_made(OneWrite(transport, loop))
                 metrics.CONNECTIONS.inc()
                 self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
