@@ -58,6 +58,9 @@ arm: $(READY) ## Fetch the Arm build of LiteRT for the check under qemu (Linux, 
 refresh-lock: $(READY) ## Resolve pyproject.toml again and write requirements.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-annotate \
 		--custom-compile-command "make refresh-lock" pyproject.toml --output-file requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes \
+		--custom-compile-command "make refresh-lock" --constraint requirements.txt \
+		deploy/docker/requirements.in --output-file deploy/docker/requirements.txt
 
 hardware: $(READY) ## Run the cells tagged TAG=gpu|... on this machine and record their outputs
 	@test -n "$(TAG)" || { echo "Name the hardware: make hardware TAG=gpu"; exit 2; }
