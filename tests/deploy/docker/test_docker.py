@@ -37,8 +37,8 @@ def test_rules_of_the_house():
 
 
 def test_packages_are_those_of_the_lock_and_no_torch():
-    lock = set(re.findall(r"^([\w.-]+)==([^ ;\\]+)", (root() / "requirements.txt").read_text(), re.M))
-    image = re.findall(r"^([\w.-]+)==([^ ;\\]+)", (DOCKER / "requirements.txt").read_text(), re.M)
+    lock = set(re.findall(r"^([\w.-]+)==([^\s;\\]+)", (root() / "requirements.txt").read_text(), re.M))
+    image = re.findall(r"^([\w.-]+)==([^\s;\\]+)", (DOCKER / "requirements.txt").read_text(), re.M)
     assert image and set(image) <= lock
     names = {name for name, _ in image}
     assert not names & {"torch", "torchvision", "scipy", "pandas", "matplotlib"}
