@@ -53,6 +53,7 @@ def open_session(data: bytes) -> ort.InferenceSession:
     """One thread, no spinning: a worker process has one core, and waits without burning it. Raises ModelError."""
     import onnxruntime as ort  # here, because the supervisor reads cards and never runs a network
 
+    ort.disable_telemetry_events()
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

@@ -10,7 +10,7 @@ from cvprod.lab.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
 
 cvprod_site = pytest.importorskip("cvprod_site")
-from cvprod_site import assets, hardware_cells, mathml, pages  # noqa: E402
+from cvprod_site import assets, hardware_cells, mathml, numbers, pages  # noqa: E402
 
 FRAME = (
     "<html><head>{head}</head><body><div><button title='Toggle'><i class='fa-solid fa-bars'></i></button>"
@@ -146,3 +146,15 @@ def test_a_failing_cell_fails_the_book():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     assert config["sphinx"]["config"]["nb_execution_raise_on_error"] is True
     assert config["execute"]["execute_notebooks"] == "cache" and config["execute"].get("allow_errors") is not True
+
+
+def test_chapters_are_numbered_by_their_files():
+    title = nodes.title("", "API", secnumber=(5,))
+    link = nodes.reference("", "REST", secnumber=(5, 1))
+    env = SimpleNamespace(
+        toc_secnumbers={"notebooks/07_api": {"": (5,), "#rest": (5, 1)}, "book/intro": {"": (1,)}},
+        titles={"notebooks/07_api": title}, longtitles={}, tocs={"notebooks/07_api": nodes.bullet_list("", link)},
+    )  # fmt: skip
+    assert numbers.renumber(None, env) == []
+    assert env.toc_secnumbers == {"notebooks/07_api": {"": (7,), "#rest": (7, 1)}, "book/intro": {"": (1,)}}
+    assert title["secnumber"] == (7,) and link["secnumber"] == (7, 1)
