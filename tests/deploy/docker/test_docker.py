@@ -29,7 +29,10 @@ def test_rules_of_the_house():
     found = instructions()
     names = [name for name, _ in found]
     assert names[0] == "ARG" and [rest.split()[0] for name, rest in found if name == "FROM"] == ["${PYTHON_IMAGE}"] * 2
-    assert dict(found)["USER"].split(":")[0].isdigit() and dict(found)["USER"] != "0:0"
+    assert all(int(number) >= 10_000 for number in dict(found)["USER"].split(":"))
+    check = json.loads(dict(found)["HEALTHCHECK"].partition("CMD ")[2])
+    compile(check[2], "health check", "exec")
+    assert "CVPROD_PORT" in check[2]
     assert names.index("USER") > len(names) - 1 - names[::-1].index("RUN"), "nothing runs as root after USER"
     assert "HEALTHCHECK" in names and "STOPSIGNAL" in names and "ADD" not in names
     assert dict(found)["CMD"].startswith("["), "exec form: signals reach the service, not a shell"
