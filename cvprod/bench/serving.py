@@ -4,15 +4,16 @@ The ceiling is what the machine can do with no server at all: as many processes 
 the network in a loop. It is measured just before and just after every load, because shared machines change their speed
 within minutes; the share is the rate divided by the mean of the two. Servers take turns, repeat after repeat.
 
-The client is wrk, in a closed loop (connections that wait for their answer): it finds how much a server can carry, and
-is blind to what callers would see at a given rate. A share above 100 % is no mistake: the loop runs one picture at a
-time, a server may run those that wait together.
+The client is wrk, or a slower one in Python where wrk is missing, in a closed loop (connections that wait for their
+answer): it finds how much a server can carry, and is blind to what callers would see at a given rate. A share above
+100 % is no mistake: the loop runs one picture at a time, a server may run those that wait together.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -30,13 +31,18 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cvprod.lab import http_load
+from cvprod.repo import deploy_file
+
 from . import UsageError, peers
 
 CONNECTIONS = (1, 8, 32)
 START_SECONDS = 90.0
 _LUA = """
 wrk.method = "POST"
-wrk.headers["Content-Type"] = "image/jpeg"
+for name, value in string.gmatch(os.getenv("BENCH_HEADERS"), '"([^"]+)": "([^"]*)"') do
+  wrk.headers[name] = value
+end
 local bodies, next = {}, 0
 for path in string.gmatch(os.getenv("BENCH_IMAGES"), "[^:]+") do
   local file = io.open(path, "rb")
@@ -58,6 +64,7 @@ class Peer:
     script: str = ""
     environment: str = ""
     path: str = "/predict"
+    headers: tuple[tuple[str, str], ...] = (("Content-Type", "image/jpeg"),)
 
 
 PEERS = {
@@ -67,6 +74,15 @@ PEERS = {
         Peer("fastapi", "naive.py", "naive"),
         Peer("litserve", "litserve_app.py", "litserve"),
         Peer("rayserve", "ray_app.py", "ray"),
+        Peer("torchserve", "torchserve_app.py", "torchserve", "/predictions/steel"),
+        # Without a JSON header before it: the body is the one element of the one input.
+        Peer(
+            "triton",
+            "triton_app.py",
+            "triton",
+            "/v2/models/steel_python/infer",
+            (("Inference-Header-Content-Length", "0"), ("Content-Type", "application/octet-stream")),
+        ),
     )
 }
 
@@ -105,7 +121,7 @@ def run(options: argparse.Namespace) -> int:
     if not names or options.seconds <= 0 or options.repeats < 1:
         raise UsageError("at least one server, one repeat and some seconds are needed")
     if shutil.which("wrk") is None:
-        raise UsageError("the client wrk is missing (Debian, Ubuntu: apt-get install wrk; macOS: brew install wrk)")
+        print("wrk is missing (apt-get install wrk; brew install wrk): a slower client in Python takes its place.")
     with tempfile.TemporaryDirectory(prefix="cvprod-bench-") as scratch:
         folder = Path(scratch)
         model, card = _model(options.network, folder)
@@ -136,10 +152,11 @@ def measure(
     for repeat in range(repeats):
         for name in names[repeat % len(names) :] + names[: repeat % len(names)]:  # nobody is always first
             with server(PEERS[name], model, card, folder) as address:
-                _wrk(address, 8, 1.0, script, pictures)  # warm
+                headers = dict(PEERS[name].headers)
+                _load(address, 8, 1.0, script, pictures, headers)  # warm
                 before = ceiling(model, pictures, seconds / 3)
                 for count in connections:
-                    rps, p50, p99, errors = _wrk(address, count, seconds, script, pictures)
+                    rps, p50, p99, errors = _load(address, count, seconds, script, pictures, headers)
                     after = ceiling(model, pictures, seconds / 3)
                     seen.setdefault((name, count), []).append((rps, p50, p99, errors, 2 * rps / (before + after)))
                     before = after
@@ -276,11 +293,14 @@ def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
         command, where = [str(peers.environment(peer.environment)), peer.script, str(port)], peers.HERE
     log = folder / f"{peer.name}.log"
     settings = {**os.environ, "PEER_MODEL": str(model), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    torch = importlib.util.find_spec("torch")  # found, not imported
+    settings["PEER_SITE"] = str(Path(torch.origin).parents[1]) if torch and torch.origin else ""
+    settings["PEER_DEPLOY"] = str(deploy_file("contract.yaml").parent)
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=where, env=settings, stdout=out, stderr=out, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}{peer.path}"
-        _wait(address, next(iter(_pictures(folder, 1))).read_bytes(), process, peer.name, log)
+        _wait(peer, address, _pictures(folder, 1)[0].read_bytes(), process, log)
         yield address
     finally:
         process.terminate()
@@ -291,41 +311,30 @@ def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def _wait(address: str, picture: bytes, process: subprocess.Popen, name: str, log: Path) -> None:
+def _wait(peer: Peer, address: str, picture: bytes, process: subprocess.Popen, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
-        request = urllib.request.Request(address, picture, {"Content-Type": "image/jpeg"})
+        request = urllib.request.Request(address, picture, dict(peer.headers))
         with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=10) as answer:
             if b"label" in answer.read():
                 return
         time.sleep(0.2)
-    raise RuntimeError(f"{name} gave no answer: {log.read_text(errors='replace').strip()[-800:]}")
+    raise RuntimeError(f"{peer.name} gave no answer: {log.read_text(errors='replace').strip()[-800:]}")
 
 
-def _wrk(
-    address: str, connections: int, seconds: float, script: Path, pictures: list[Path]
+def _load(
+    address: str, connections: int, seconds: float, script: Path, pictures: list[Path], headers: dict[str, str]
 ) -> tuple[float, float, float, int]:
     """Requests a second, p50 and p99 in ms, errors."""
-    command = [
-        "wrk",
-        "-t1",
-        f"-c{connections}",
-        f"-d{max(1, round(seconds))}s",
-        "--latency",
-        "--timeout",
-        "10s",
-        "-s",
-        str(script),
-        address,
-    ]
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "BENCH_IMAGES": ":".join(map(str, pictures))},
-    )
-    text = done.stdout
+    if not shutil.which("wrk"):
+        bodies = [path.read_bytes() for path in pictures]
+        seen = http_load.measure(address, bodies, connections=connections, seconds=seconds, headers=headers)
+        waited = seen.load.latency
+        return seen.load.rate, waited.p50_ms, waited.p(99) * 1e3, int((seen.status // 100 != 2).sum())
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency", "--timeout", "10s"]
+    command += ["-s", str(script), address]
+    settings = {"BENCH_IMAGES": ":".join(map(str, pictures)), "BENCH_HEADERS": json.dumps(headers)}
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, **settings}).stdout
     rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text).group(1))
     errors = sum(int(n) for n in re.findall(r"Non-2xx or 3xx responses: (\d+)", text))
     errors += sum(sum(map(int, re.findall(r"\d+", line))) for line in re.findall(r"Socket errors: (.*)", text))

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -15,6 +16,7 @@ from cvprod.lab.load import Load
 from cvprod.lab.plots import GREY, PALETTE
 from cvprod.measure import Latency
 from cvprod.models import Evaluation
+from cvprod.stages import Span
 
 MARKERS = "osD^vP*Xh<>"
 
@@ -213,3 +215,44 @@ def _strain(check: Check) -> float:
     if REQUIREMENTS[check.name][0] == "share":
         return max(1 - check.measured, 1e-3) / (1 - check.limit)
     return check.limit / max(check.measured, 1e-9)
+
+
+def gantt(spans: Sequence[Span], items: Sequence[int]) -> Figure:
+    """When each stage of a pipeline worked on which item: a lane for each thread, a number for each item."""
+    chosen = [span for span in spans if span.item in items]
+    if not chosen:
+        raise ValueError(f"none of the items {list(items)} is in the spans.")
+    lanes = list(dict.fromkeys((s.stage, s.worker) for s in sorted(chosen, key=lambda s: (s.item, s.start, s.worker))))
+    many = {stage for stage, worker in lanes if worker > 0}
+    first = min(span.start for span in chosen)
+    fig, ax = plt.subplots(figsize=(6.2, 0.5 * len(lanes) + 1.0))
+    for span in chosen:
+        lane, left, width = lanes.index((span.stage, span.worker)), (span.start - first) * 1e3, span.end - span.start
+        colour = PALETTE[list(items).index(span.item) % len(PALETTE)]
+        ax.barh(lane, width * 1e3, left=left, height=0.66, color=colour, edgecolor=GREY, linewidth=0.5)
+        if width > 0.03 * (max(s.end for s in chosen) - first):
+            ax.text(left + width * 500, lane, str(span.item), ha="center", va="center", fontsize=9, color="white")
+    ax.set_yticks(range(len(lanes)), [f"{stage} {worker + 1}" if stage in many else stage for stage, worker in lanes])
+    ax.invert_yaxis()
+    ax.set_xlabel("ms")
+    return fig
+
+
+def curves(
+    x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, *, log: str = "",
+    points: Sequence[str] = (), ax: Axes | None = None,
+) -> Figure:  # fmt: skip
+    """Lines with markers over a common x; `log` names logarithmic axes ("x", "xy"), `points` what is not joined."""
+    if ax is None:
+        _, ax = plt.subplots()
+    for number, (name, values) in enumerate(series.items()):
+        joined = {"linestyle": ""} if name in points else {}
+        ax.plot(x, values, marker=MARKERS[number % len(MARKERS)], label=name, **joined)
+    for axis, chosen, set_scale in ((ax.xaxis, "x" in log, ax.set_xscale), (ax.yaxis, "y" in log, ax.set_yscale)):
+        if chosen:
+            set_scale("log")
+            plain_log(axis)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(series) > 1:
+        ax.legend()
+    return ax.figure

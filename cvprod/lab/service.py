@@ -38,7 +38,7 @@ class Service:
     def __init__(self, *options: object, grpc: bool = False) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="cvprod-service-")
         self.log = Path(self.folder.name) / "service.log"
-        self.grpc_port = _free_port() if grpc else 0
+        self.grpc_port = free_port() if grpc else 0
         words = ["--port", "0", "--no-pin", "--grpc-port", self.grpc_port, *options]
         with self.log.open("wb") as out:
             self.process = subprocess.Popen(
@@ -88,7 +88,8 @@ class Service:
         self.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port of the loopback that nobody uses at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -267,7 +267,8 @@ class App:
         from .model import Model, ModelError
 
         try:
-            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, card or self.settings.model)
+            path = card or self.settings.model
+            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, path, self.settings.device)
         except ModelError as error:
             raise ServiceError("model-refused", str(error)) from None
         self.engine.swap(model)

@@ -5,8 +5,10 @@ up in the sockets; when it is done, the loop reads all of it, and that is the ne
 one image and nobody waits; under heavy load batches fill by themselves. There is no timer to tune, no second thread to
 hand over to and no lock: with one core for each process, a thread would only add its switches.
 
-Admission is by time, not by count: a request is refused at once when those before it would already use up the latency
-budget. So those that are accepted keep it, however many are refused.
+Admission is by time, not by count: a request is refused at once when what it has waited and those before it would use
+up the latency budget. So those that are accepted keep it, however many are refused. How long a request lay in its socket
+while a batch computed nobody can know, but not longer than since the loop looked before: that is what is counted. And
+before the next batch can begin, all others that have come are read, most of them to be refused: as long as last time.
 """
 
 from __future__ import annotations
@@ -26,8 +28,11 @@ from .model import Model
 
 #: Larger pictures are decoded in a thread: they would hold up the loop for longer than a batch takes.
 LARGE = 640 * 480
-#: Share of the latency budget that may be used up by those ahead in the queue; the rest is for oneself and the network.
-AHEAD = 0.6
+#: Share of the latency budget that may be used up by what a request has waited, those ahead and itself; the rest is for
+#: the network and for a machine that stutters.
+SHARE = 0.8
+#: Seconds without anything to do after which nobody can have been waiting in a socket.
+IDLE = 5e-4
 
 
 @dataclass
@@ -87,6 +92,8 @@ class Engine:
         self._in_threads = 0
         self._scheduled = False
         self._threads: ThreadPoolExecutor | None = None
+        # Reading: from when the loop found that something has come until a batch begins.
+        self._last_seen = self._since = self._previous = self._reading = 0.0
         self._cost = self._first_cost()  # seconds an image takes, decoded and run: learnt as we go
 
     def _first_cost(self) -> float:
@@ -122,6 +129,16 @@ class Engine:
         """Classify tensors: uint8 or float32 (n, 1, 96, 96). Raises Overloaded, DeadlineExceeded, Draining."""
         return await self._enqueue(tiles, len(tiles), timeout)
 
+    def touch(self) -> None:
+        """Something has come in. Called for whatever is read, so that a busy loop can be told from an idle one."""
+        now = time.perf_counter()
+        if now - self._last_seen > IDLE:
+            self._previous = self._since = now
+            self._reading = 0.0
+        elif not self._since:
+            self._since = now
+        self._last_seen = now
+
     def swap(self, model: Model) -> None:
         """From the next batch on."""
         self.model = model
@@ -140,9 +157,14 @@ class Engine:
     def _admit(self, n: int) -> None:
         if self.draining:
             raise Draining
+        self.touch()
         ahead = self._waiting + self._in_threads
-        if ahead and (ahead + n > self.max_queue or ahead * self._cost > AHEAD * self.budget):
-            raise Overloaded(ahead * self._cost)
+        if ahead:
+            now = self._last_seen
+            others = max(0.0, self._reading - (now - self._since))
+            spent = now - self._previous + others + (ahead + n) * self._cost
+            if ahead + n > self.max_queue or spent > SHARE * self.budget:
+                raise Overloaded(ahead * self._cost)
 
     def _enqueue(
         self,
@@ -176,6 +198,8 @@ class Engine:
     def _run(self) -> None:
         """One batch, then back to the loop, which reads what has come in the meantime."""
         batch, count, now = [], 0, time.perf_counter()
+        if self._since:
+            self._reading, self._previous, self._since = now - self._since, self._since, 0.0
         while self._queue and (not batch or count + self._queue[0].n <= self.max_batch):
             item = self._queue.popleft()
             self._waiting -= item.n
@@ -241,6 +265,7 @@ class Engine:
                         item.faults,
                     )
                 )
+        self._last_seen = done
         self._observe(total, now - batch[0].arrived, decoded - now, done - decoded)
 
     def _decode(self, pictures: Sequence[bytes]) -> tuple[np.ndarray, dict[int, InvalidImage]]:

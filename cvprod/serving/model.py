@@ -49,7 +49,7 @@ def pattern() -> np.ndarray:
     return (np.add.outer(np.arange(SIDE) * 7, np.arange(SIDE) * 3) % 256).astype(np.uint8)[None, None]
 
 
-def open_session(data: bytes) -> ort.InferenceSession:
+def open_session(data: bytes, device: str = "cpu") -> ort.InferenceSession:
     """One thread, no spinning: a worker process has one core, and waits without burning it. Raises ModelError."""
     import onnxruntime as ort  # here, because the supervisor reads cards and never runs a network
 
@@ -59,10 +59,17 @@ def open_session(data: bytes) -> ort.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = {"cpu": ["CPUExecutionProvider"], "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"]}[device]
+    if providers[0] not in ort.get_available_providers():
+        raise ModelError(f"this onnxruntime has no {providers[0]}: install onnxruntime-gpu, or use --device cpu")
     try:
-        session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(data, options, providers=providers)
     except Exception as error:  # ONNX Runtime raises many kinds, and its messages hold paths
         raise ModelError("the file is not an ONNX model that this runtime can open") from error
+    if (
+        session.get_providers()[0] != providers[0]
+    ):  # without a driver ONNX Runtime falls back to the CPU, and says little
+        raise ModelError("no CUDA device could be opened: look at the driver, or use --device cpu")
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape
     if (
@@ -91,10 +98,10 @@ class Model:
     session: ort.InferenceSession
 
     @classmethod
-    def load(cls, path: Path) -> Model:
+    def load(cls, path: Path, device: str = "cpu") -> Model:
         """Read a card (or an ONNX file with a card of the same name beside it), check, warm up. Raises ModelError."""
         card, data = read(path)
-        model = cls(card, open_session(data))
+        model = cls(card, open_session(data, device))
         model.check()
         return model
 

@@ -70,7 +70,7 @@ class Worker:
 
     def __init__(self, settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
         self.settings, self.channel, self.index = settings, channel, index
-        self.model = Model.load(card)
+        self.model = Model.load(card, settings.device)
         self.engine = Engine(
             self.model,
             budget=settings.latency_budget_ms / 1e3,
@@ -133,6 +133,7 @@ class Worker:
 
             def data_received(self, data: bytes) -> None:
                 self.heard = loop.time()
+                worker.engine.touch()
                 super().data_received(data)
 
             def too_slow(self) -> None:
@@ -216,7 +217,9 @@ class Worker:
 
     async def _prepare(self, card: Path) -> None:
         try:
-            self.prepared = await asyncio.get_running_loop().run_in_executor(None, Model.load, card)
+            self.prepared = await asyncio.get_running_loop().run_in_executor(
+                None, Model.load, card, self.settings.device
+            )
         except ModelError as error:
             self.say(b"e" + str(error).encode()[:1000])
             return

@@ -34,10 +34,14 @@ def test_wrong_arguments(arguments, why, capsys):
     assert why in capsys.readouterr().err
 
 
-def test_a_missing_client_is_said(monkeypatch, capsys):
+def test_without_wrk_the_client_in_python_counts_the_same(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(serving.shutil, "which", lambda name: None)
-    assert main(["serving"]) == 2
-    assert "apt-get install wrk" in capsys.readouterr().err
+    arguments = ["--servers", "cvprod", "--network", "pipeline", "--seconds", "1", "--repeats", "1"]
+    assert main(["serving", *arguments, "--json", str(tmp_path / "rows.json")]) == 0
+    assert "apt-get install wrk" in capsys.readouterr().out
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["errors"] for row in rows] == [0, 0, 0] and rows[0]["rps"] > 20
+    assert all(0 < row["p50_ms"] <= row["p99_ms"] for row in rows)
 
 
 def test_a_server_that_does_not_start_shows_its_log(tmp_path):

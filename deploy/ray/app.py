@@ -1,0 +1,85 @@
+"""The inspection as a Ray Serve application, for those who have outgrown one machine: replicas over many nodes.
+
+    serve run app:inspection                    # from this folder, on a laptop
+    serve deploy serve.yaml                     # on a running cluster
+
+On one machine `cvprod.serving` answers several times as many requests, since a request here passes a proxy process and a
+scheduler. What Ray buys is the step to many machines, with replicas that follow the load. Needs ray[serve], the service's
+packages (deploy/docker/requirements.in) and the package `cvprod` on every node. CVPROD_MODEL names a model card.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from ray import serve
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from cvprod.serving import images
+from cvprod.serving.errors import MEDIA_TYPE, ServiceError
+from cvprod.serving.model import Model
+
+MOST_BYTES = 8 * 2**20
+SHIPPED = Path(images.__file__).parent / "models" / "steel.json"
+
+
+@serve.deployment(
+    name="Inspection",
+    ray_actor_options={"num_cpus": 1},
+    max_ongoing_requests=8,
+    max_queued_requests=32,  # for each proxy; more get 503, which its autoscaler will see as well
+    autoscaling_config={
+        "min_replicas": 1, "max_replicas": 8, "target_ongoing_requests": 2, "upscale_delay_s": 5,
+        "downscale_delay_s": 120,
+    },
+)  # fmt: skip
+class Inspection:
+    """One replica: a core, a model, batches of what has arrived."""
+
+    def __init__(self) -> None:
+        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or SHIPPED))
+
+    @serve.batch(max_batch_size=8, batch_wait_timeout_s=0)
+    async def classify(self, tiles: list[np.ndarray]) -> list[dict]:
+        """One answer for each tile, (96, 96) uint8."""
+        odds = self.model.probabilities(self.model.run(np.stack(tiles)[:, None]))
+        best = odds.argmax(axis=1)
+        version = {"name": self.model.name, "version": self.model.version}
+        return [
+            {"label": self.model.card.classes[i], "probability": round(float(row[i]), 4), "model": version}
+            for i, row in zip(best, odds, strict=True)
+        ]
+
+    async def __call__(self, request: Request) -> Response:
+        """POST a picture; GET says that the replica is ready."""
+        try:
+            if request.method == "GET":
+                return JSONResponse({"ready": True})
+            if request.method != "POST":
+                raise ServiceError("method-not-allowed", headers={"Allow": "GET, POST"})
+            tile = images.to_tile(await self.body(request))
+            return JSONResponse(await self.classify(tile))
+        except ServiceError as error:
+            return Response(error.body(), error.status, error.headers, MEDIA_TYPE)
+        except ClientDisconnect:
+            return Response(status_code=400)
+
+    async def body(self, request: Request) -> bytes:
+        """The request's body, which is not read beyond its limit. Raises ServiceError."""
+        data = bytearray()
+        async for part in request.stream():
+            data += part
+            if len(data) > MOST_BYTES:
+                raise ServiceError("body-too-large")
+        if not data:
+            raise ServiceError("body-empty")
+        return bytes(data)
+
+    def check_health(self) -> None:
+        """Called by Ray now and then; a replica that raises is replaced. Raises ModelError."""
+        self.model.check()
+
+
+inspection = Inspection.bind()
+

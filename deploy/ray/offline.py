@@ -1,0 +1,82 @@
+"""Score a folder of pictures that is larger than memory with Ray Data: `python offline.py FOLDER OUT [--workers N]`.
+
+Pictures stream through: a few blocks are in memory at a time, whatever the folder holds. Writes JSON lines below OUT, one
+for each file, with label and probability, or with the problem that makes it no picture; a bad file never ends the run.
+Folders may lie where pyarrow reads (a disk, s3://, gs://).
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import ray
+
+from cvprod.serving import images
+from cvprod.serving.errors import InvalidImage
+from cvprod.serving.model import Model
+
+SHIPPED = Path(images.__file__).parent / "models" / "steel.json"
+
+
+class Scorer:
+    """Lives in a worker process for the whole run, so that the model is loaded once and not for each block."""
+
+    def __init__(self) -> None:
+        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or SHIPPED))
+
+    def __call__(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{"path", "bytes"} of n files to {"path", "label", "probability", "problem", "model"} of n."""
+        n = len(block["path"])
+        tiles, problems = np.zeros((n, 1, 96, 96), np.uint8), [""] * n
+        for i, data in enumerate(block["bytes"]):
+            try:
+                tiles[i, 0] = images.to_tile(bytes(data))
+            except InvalidImage as fault:
+                problems[i] = fault.slug
+        odds = np.concatenate([self.model.probabilities(self.model.run(tiles[i : i + 8])) for i in range(0, n, 8)])
+        good = np.array([not problem for problem in problems])
+        labels = np.array(self.model.card.classes, dtype=object)[odds.argmax(1)]
+        return {
+            "path": block["path"],
+            "label": np.where(good, labels, ""),
+            "probability": np.where(good, odds.max(1).astype(float).round(4), np.nan),
+            "problem": np.array(problems, dtype=object),
+            "model": np.array([self.model.version] * n, dtype=object),
+        }
+
+
+def score(folder: str, out: str, *, workers: int = 2) -> int:
+    """Number of files scored. Raises FileNotFoundError for a folder that is not there or holds no file."""
+    files = ray.data.read_binary_files(folder, include_paths=True)
+    files.map_batches(Scorer, batch_size=64, compute=ray.data.ActorPoolStrategy(size=workers), num_cpus=1).write_json(out)
+    return ray.data.read_json(out).count()
+
+
+def main() -> int:
+    """Exit status: 0 done, 1 nothing to do or a folder that is not there."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", help="folder of pictures")
+    parser.add_argument("out", help="folder for the JSON lines; must not exist, so that no earlier result is mixed in")
+    parser.add_argument("--workers", type=int, default=2, help="processes with a model each (default %(default)s)")
+    options = parser.parse_args()
+    if "://" not in options.folder and not any(p.is_file() for p in Path(options.folder).rglob("*")):
+        print(f"{options.folder}: no such folder, or no file in it.", file=sys.stderr)
+        return 1
+    if "://" not in options.out and Path(options.out).exists():
+        print(f"{options.out} is there already: name a new folder.", file=sys.stderr)
+        return 1
+    if options.workers < 1:
+        print("--workers must be at least 1.", file=sys.stderr)
+        return 1
+    # A core for each scorer, and one for reading and writing.
+    ray.init(num_cpus=options.workers + 1, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
+    folder, out = (p if "://" in p else str(Path(p).resolve()) for p in (options.folder, options.out))
+    print(f"{score(folder, out, workers=options.workers)} files scored, results in {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

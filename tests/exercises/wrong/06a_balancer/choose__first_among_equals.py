@@ -1,0 +1,8 @@
+"""Among equals always the first of the list: an idle crowd means one busy server."""
+
+
+def choose(weights, connections, last, up, most):
+    able = [n for n, weight in weights.items() if n in up and weight > 0 and connections[n] < most]
+    if not able:
+        return None
+    return min(able, key=lambda n: connections[n] / weights[n])

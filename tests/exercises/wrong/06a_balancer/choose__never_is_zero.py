@@ -1,0 +1,8 @@
+"""A server that was never chosen counts as chosen at the start of time, like one that was."""
+
+
+def choose(weights, connections, last, up, most):
+    able = [n for n, weight in weights.items() if n in up and weight > 0 and connections[n] < most]
+    if not able:
+        return None
+    return min(able, key=lambda n: (connections[n] / weights[n], last.get(n, 0.0)))
