@@ -124,8 +124,8 @@ def run(options: argparse.Namespace) -> int:
         print("wrk is missing (apt-get install wrk; brew install wrk): a slower client in Python takes its place.")
     with tempfile.TemporaryDirectory(prefix="cvprod-bench-") as scratch:
         folder = Path(scratch)
-        model, card = _model(options.network, folder)
-        pictures = _pictures(folder)
+        model, card = make_model(options.network, folder)
+        pictures = make_pictures(folder)
         rows = measure(names, model, card, pictures, seconds=options.seconds, repeats=options.repeats, folder=folder)
     heads = ("connections", "requests/s", "p50 ms", "p99 ms", "errors")
     print(f"{'server':<10}" + "".join(f"{head:>13}" for head in heads) + "  share of ceiling")
@@ -196,12 +196,13 @@ def chart(rows: list[Row]):
 # --- what is served ----------------------------------------------------------------------------------------
 
 
-def _model(network: str, folder: Path) -> tuple[Path, Path]:
+def make_model(network: str, folder: Path) -> tuple[Path, Path]:
     """ONNX file and card of a network."""
     from cvprod import models, surface
     from cvprod.serving import model as serving
     from cvprod.serving.settings import DEFAULT_MODEL
 
+    folder.mkdir(parents=True, exist_ok=True)
     if network == "pipeline":
         card, data = serving.read(DEFAULT_MODEL)
         path = folder / "model.onnx"
@@ -226,7 +227,7 @@ def _model(network: str, folder: Path) -> tuple[Path, Path]:
     return path, folder / "model.json"
 
 
-def _pictures(folder: Path, n: int = 16) -> list[Path]:
+def make_pictures(folder: Path, n: int = 16) -> list[Path]:
     """Tiles as a camera sends them: JPEG, 224 x 224, grey."""
     import simplejpeg
 
@@ -300,12 +301,12 @@ def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
         process = subprocess.Popen(command, cwd=where, env=settings, stdout=out, stderr=out, start_new_session=True)
     try:
         address = f"http://127.0.0.1:{port}{peer.path}"
-        _wait(peer, address, _pictures(folder, 1)[0].read_bytes(), process, log)
+        _wait(peer, address, make_pictures(folder, 1)[0].read_bytes(), process, log)
         yield address
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(20)
+            process.wait(8)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # whatever it has left behind
         process.wait()

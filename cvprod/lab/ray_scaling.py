@@ -18,25 +18,35 @@ def main(folder, port):
 
     sys.path.insert(0, folder)
     os.environ["PYTHONPATH"] = f"{folder}:{os.environ.get('PYTHONPATH', '')}"
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
-    serve.start(http_options={"host": "127.0.0.1", "port": int(port)}, logging_config={"enable_access_log": False})
-    from app import Inspection
-
-    # The policy of production, with the patience of a notebook.
-    scaling = {
-        "min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2, "upscale_delay_s": 1.0,
-        "downscale_delay_s": 2.0, "metrics_interval_s": 0.25, "look_back_period_s": 1.0,
-    }  # fmt: skip
-    serve.run(Inspection.options(autoscaling_config=scaling, max_queued_requests=200).bind(), name="inspection")
     over = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+
+    def leave(*_):
+        over.set()
+        raise SystemExit(0)  # also out of the start, which takes its time
+
+    def watch():
+        sys.stdin.read()
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
+    signal.signal(signal.SIGTERM, leave)  # after ray.init, which brings a handler of its own
+    threading.Thread(target=watch, daemon=True).start()
     try:
+        serve.start(http_options={"host": "127.0.0.1", "port": int(port)}, logging_config={"enable_access_log": False})
+        from app import Inspection
+
+        # The policy of production, with the patience of a notebook.
+        scaling = {
+            "min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2, "upscale_delay_s": 1.0,
+            "downscale_delay_s": 2.0, "metrics_interval_s": 0.25, "look_back_period_s": 1.0,
+        }  # fmt: skip
+        serve.run(Inspection.options(autoscaling_config=scaling, max_queued_requests=200).bind(), name="inspection")
         while not over.wait(0.25):
             status = serve.status().applications["inspection"].deployments["Inspection"]
             running = sum(count for state, count in status.replica_states.items() if str(state) == "RUNNING")
             print(json.dumps({"time": time.time(), "replicas": running}), flush=True)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not leave half of it running
         serve.shutdown()
         ray.shutdown()
 

@@ -6,9 +6,10 @@ one image and nobody waits; under heavy load batches fill by themselves. There i
 hand over to and no lock: with one core for each process, a thread would only add its switches.
 
 Admission is by time, not by count: a request is refused at once when what it has waited and those before it would use
-up the latency budget. So those that are accepted keep it, however many are refused. How long a request lay in its socket
-while a batch computed nobody can know, but not longer than since the loop looked before: that is what is counted. And
-before the next batch can begin, all others that have come are read, most of them to be refused: as long as last time.
+up the latency budget. So those that are accepted keep it, however many are refused. How long a request lay in its
+socket while a batch computed nobody can know, but not longer than since the loop looked before: that is what is
+counted. And before the next batch can begin, all others that have come are read, most of them to be refused: as long as
+last time.
 """
 
 from __future__ import annotations

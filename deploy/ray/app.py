@@ -3,9 +3,10 @@
     serve run app:inspection                    # from this folder, on a laptop
     serve deploy serve.yaml                     # on a running cluster
 
-On one machine `cvprod.serving` answers several times as many requests, since a request here passes a proxy process and a
-scheduler. What Ray buys is the step to many machines, with replicas that follow the load. Needs ray[serve], the service's
-packages (deploy/docker/requirements.in) and the package `cvprod` on every node. CVPROD_MODEL names a model card.
+On one machine `cvprod.serving` answers several times as many requests, since a request here passes a proxy process and
+a scheduler. What Ray buys is the step to many machines, with replicas that follow the load. Needs ray[serve], the
+service's packages (deploy/docker/requirements.in) and the package `cvprod` on every node. CVPROD_MODEL names a model
+card.
 """
 
 import os
@@ -82,4 +83,3 @@ class Inspection:
 
 
 inspection = Inspection.bind()
-

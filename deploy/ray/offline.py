@@ -1,8 +1,9 @@
 """Score a folder of pictures that is larger than memory with Ray Data: `python offline.py FOLDER OUT [--workers N]`.
 
-Pictures stream through: a few blocks are in memory at a time, whatever the folder holds. Writes JSON lines below OUT, one
-for each file, with label and probability, or with the problem that makes it no picture; a bad file never ends the run.
-Folders may lie where pyarrow reads (a disk, s3://, gs://).
+Pictures stream through: a few blocks are in memory at a time, whatever the folder holds. Writes JSON lines below OUT,
+one for each file, with label and probability, or with the problem that makes it no picture; a bad file never ends the
+run.
+Folders may lie where pyarrow reads (a disk, s3://, gs://). What begins with . or _ at the top of FOLDER is left out.
 """
 
 import argparse
@@ -50,7 +51,8 @@ class Scorer:
 def score(folder: str, out: str, *, workers: int = 2) -> int:
     """Number of files scored. Raises FileNotFoundError for a folder that is not there or holds no file."""
     files = ray.data.read_binary_files(folder, include_paths=True)
-    files.map_batches(Scorer, batch_size=64, compute=ray.data.ActorPoolStrategy(size=workers), num_cpus=1).write_json(out)
+    pool = ray.data.ActorPoolStrategy(size=workers)
+    files.map_batches(Scorer, batch_size=64, compute=pool, num_cpus=1).write_json(out)
     return ray.data.read_json(out).count()
 
 
@@ -61,9 +63,16 @@ def main() -> int:
     parser.add_argument("out", help="folder for the JSON lines; must not exist, so that no earlier result is mixed in")
     parser.add_argument("--workers", type=int, default=2, help="processes with a model each (default %(default)s)")
     options = parser.parse_args()
-    if "://" not in options.folder and not any(p.is_file() for p in Path(options.folder).rglob("*")):
-        print(f"{options.folder}: no such folder, or no file in it.", file=sys.stderr)
-        return 1
+    if "://" not in options.folder:
+        folder = Path(options.folder)
+        top = list(folder.iterdir()) if folder.is_dir() else []
+        hidden = sorted(p.name for p in top if p.name[0] in "._")
+        kept = (p for p in top if p.name[0] not in "._")
+        if not any(p.is_file() or any(q.is_file() for q in p.rglob("*")) for p in kept):
+            print(f"{options.folder}: no such folder, or no file in it.", file=sys.stderr)
+            return 1
+        if hidden:  # Ray Data does so without a word
+            print(f"left out, for a name that begins with . or _: {len(hidden)}, such as {hidden[0]}", file=sys.stderr)
     if "://" not in options.out and Path(options.out).exists():
         print(f"{options.out} is there already: name a new folder.", file=sys.stderr)
         return 1

@@ -1,7 +1,9 @@
 """Make steel.mar: `python build.py model.onnx FOLDER` (needs torch-model-archiver, and nothing of the book)."""
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -12,20 +14,25 @@ def build(model: Path, folder: Path, archiver: str = "torch-model-archiver") -> 
     if not model.is_file():
         raise FileNotFoundError(f"{model} is not there: name an ONNX file.")
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / "model.onnx"
-    if model.resolve() != target.resolve():
-        target.write_bytes(model.read_bytes())
-    words = [archiver, "--model-name", "steel", "--version", "1.0", "--handler", str(HERE / "handler.py")]
-    words += ["--extra-files", str(target), "--config-file", str(HERE / "model-config.yaml")]
-    words += ["--export-path", str(folder), "--force"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as scratch:  # in the archive the file must have the handler's name for it
+        copy = shutil.copy(model, Path(scratch) / "model.onnx")
+        words = [archiver, "--model-name", "steel", "--version", "1.0", "--handler", str(HERE / "handler.py")]
+        words += ["--extra-files", str(copy), "--config-file", str(HERE / "model-config.yaml")]
+        words += ["--export-path", str(folder), "--force"]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+        except OSError as error:
+            why = f"{archiver} does not run ({error.strerror}): pip install torch-model-archiver"
+            raise RuntimeError(why) from None
     if done.returncode or not (folder / "steel.mar").is_file():
         raise RuntimeError(f"the archive was not made: {done.stderr.strip()[-500:]}")
-    target.unlink()
     return folder / "steel.mar"
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         sys.exit("usage: python build.py MODEL.onnx FOLDER")
-    print(build(Path(sys.argv[1]), Path(sys.argv[2])))
+    try:
+        print(build(Path(sys.argv[1]), Path(sys.argv[2])))
+    except (OSError, RuntimeError) as error:
+        sys.exit(str(error))

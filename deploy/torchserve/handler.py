@@ -31,9 +31,12 @@ class Handler:
 
     def tile(self, data):
         """Bytes of a JPEG to (1, 96, 96). Raises ValueError for what is none."""
-        data = bytes(data)
+        # TorchServe decodes JSON and text before we see them: bytes() of a caller's number would be that many zeros.
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise ValueError("no bytes")
         if len(data) > MOST_BYTES:
             raise ValueError("larger than a megabyte")
+        data = bytes(data)
         height, width, _, _ = simplejpeg.decode_jpeg_header(data)
         if height * width > MOST_PIXELS or min(height, width) < 96:
             raise ValueError("too many or too few pixels")

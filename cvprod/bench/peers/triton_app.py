@@ -29,7 +29,12 @@ def main(port):
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     words = [f"--model-repository={work / 'repository'}", f"--backend-directory={work / 'backends'}"]
     words += ["--http-address=127.0.0.1", f"--http-port={port}", "--allow-grpc=false", "--allow-metrics=false"]
-    words += ["--http-thread-count=4", "--log-info=false", "--backend-config=python,shm-default-byte-size=4194304"]
+    words += [
+        "--exit-timeout-secs=1",
+        "--http-thread-count=4",
+        "--log-info=false",
+        "--backend-config=python,shm-default-byte-size=4194304",
+    ]
     os.execv(server / "bin/tritonserver", ["tritonserver", *words])
 
 

@@ -45,7 +45,7 @@ def test_without_wrk_the_client_in_python_counts_the_same(monkeypatch, tmp_path,
 
 
 def test_a_server_that_does_not_start_shows_its_log(tmp_path):
-    model, card = serving._model("pipeline", tmp_path)
+    model, card = serving.make_model("pipeline", tmp_path)
     card.write_text("{}")
     with (
         pytest.raises(RuntimeError, match="cvprod gave no answer"),

@@ -9,6 +9,7 @@ import simplejpeg
 import triton_python_backend_utils as pb
 
 CLASSES = ("clean", "crazing", "inclusion", "patches", "pitted_surface", "rolled_in_scale", "scratches")
+MOST_BYTES, MOST_PIXELS = 2**20, 4096 * 4096
 
 
 class TritonPythonModel:
@@ -27,6 +28,12 @@ class TritonPythonModel:
         self.name, self.dtype = given.name, np.uint8 if given.type == "tensor(uint8)" else np.float32
 
     def _tile(self, data):
+        # A header of a few bytes may promise gigabytes of pixels: look before decoding.
+        if len(data) > MOST_BYTES:
+            raise ValueError("larger than a megabyte")
+        height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+        if height * width > MOST_PIXELS or min(height, width) < 96:
+            raise ValueError("too many or too few pixels")
         grey = simplejpeg.decode_jpeg(data, colorspace="GRAY")[:, :, 0]
         return cv2.resize(grey, (96, 96), interpolation=cv2.INTER_AREA)[None].astype(self.dtype)
 
@@ -38,7 +45,9 @@ class TritonPythonModel:
             try:
                 found = [self._tile(bytes(jpeg)) for jpeg in jpegs]
             except ValueError:
-                responses[i] = pb.InferenceResponse(error=pb.TritonError("no JPEG picture that we can read"))
+                # The caller's fault, so 400: without a code it would be 500, and count as ours.
+                error = pb.TritonError("no JPEG picture that we can read", pb.TritonError.INVALID_ARG)
+                responses[i] = pb.InferenceResponse(error=error)
                 continue
             tiles += found
             owners += [i] * len(found)
