@@ -296,6 +296,7 @@ def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
     settings = {**os.environ, "PEER_MODEL": str(model), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     torch = importlib.util.find_spec("torch")  # found, not imported
     settings["PEER_SITE"] = str(Path(torch.origin).parents[1]) if torch and torch.origin else ""
+    settings["PEER_SCRATCH"] = str(folder)
     settings["PEER_DEPLOY"] = str(deploy_file("contract.yaml").parent)
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=where, env=settings, stdout=out, stderr=out, start_new_session=True)

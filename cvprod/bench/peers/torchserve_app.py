@@ -27,7 +27,7 @@ def main(port):
     spec = importlib.util.spec_from_file_location("build", DEPLOY / "build.py")
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    store = Path(tempfile.mkdtemp(prefix="torchserve-"))
+    store = Path(tempfile.mkdtemp(prefix="torchserve-", dir=os.environ.get("PEER_SCRATCH")))
     binaries = Path(sys.executable).parent
     build.build(Path(os.environ["PEER_MODEL"]), store, str(binaries / "torch-model-archiver"))
     lines = []

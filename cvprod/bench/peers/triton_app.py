@@ -16,7 +16,7 @@ DEPLOY = Path(os.environ["PEER_DEPLOY"]) / "triton/model_repository/steel_python
 
 def main(port):
     server = Path(importlib.util.find_spec("pytriton").origin).parent / "tritonserver"
-    work = Path(tempfile.mkdtemp(prefix="triton-"))
+    work = Path(tempfile.mkdtemp(prefix="triton-", dir=os.environ.get("PEER_SCRATCH")))
     shutil.copytree(DEPLOY, work / "repository/steel_python")
     shutil.copytree(server / "backends/python", work / "backends/python")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
