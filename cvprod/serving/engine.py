@@ -5,11 +5,10 @@ up in the sockets; when it is done, the loop reads all of it, and that is the ne
 one image and nobody waits; under heavy load batches fill by themselves. There is no timer to tune, no second thread to
 hand over to and no lock: with one core for each process, a thread would only add its switches.
 
-Admission is by time, not by count: a request is refused at once when what it has waited and those before it would use
-up the latency budget. So those that are accepted keep it, however many are refused. How long a request lay in its
-socket while a batch computed nobody can know, but not longer than since the loop looked before: that is what is
-counted. And before the next batch can begin, all others that have come are read, most of them to be refused: as long as
-last time.
+Admission is by time, not by count: a request is refused at once when those before it would use up the latency budget.
+Under overload that is not enough. While a batch computes, requests lie in their sockets, and before the next batch can
+begin all that have come are read, most of them to be refused. So once more are refused than taken, that time counts
+too: since the loop looked before (no request can have waited longer), and reading the others, as long as last time.
 """
 
 from __future__ import annotations
@@ -29,11 +28,9 @@ from .model import Model
 
 #: Larger pictures are decoded in a thread: they would hold up the loop for longer than a batch takes.
 LARGE = 640 * 480
-#: Share of the latency budget that may be used up by what a request has waited, those ahead and itself; the rest is for
-#: the network and for a machine that stutters.
-SHARE = 0.8
-#: Seconds without anything to do after which nobody can have been waiting in a socket.
-IDLE = 5e-4
+#: Share of the latency budget that may be used up before a request's own turn is over; the rest is for the network and
+#: for a machine that stutters.
+SHARE = 0.6
 
 
 @dataclass
@@ -94,7 +91,10 @@ class Engine:
         self._scheduled = False
         self._threads: ThreadPoolExecutor | None = None
         # Reading: from when the loop found that something has come until a batch begins.
-        self._last_seen = self._since = self._previous = self._reading = 0.0
+        self._since = self._previous = self._reading = 0.0
+        self._heard, self._fresh = False, True
+        self._taken = self._refused = 0  # requests, since the last batch
+        self._overload = False
         self._cost = self._first_cost()  # seconds an image takes, decoded and run: learnt as we go
 
     def _first_cost(self) -> float:
@@ -131,14 +131,22 @@ class Engine:
         return await self._enqueue(tiles, len(tiles), timeout)
 
     def touch(self) -> None:
-        """Something has come in. Called for whatever is read, so that a busy loop can be told from an idle one."""
-        now = time.perf_counter()
-        if now - self._last_seen > IDLE:
-            self._previous = self._since = now
-            self._reading = 0.0
+        """Something has come in. To be called for whatever is read, before it is understood."""
+        if self._fresh:  # the loop had looked and found nothing, so this has not been waiting
+            self._since = self._previous = time.perf_counter()
+            self._reading, self._fresh, self._overload = 0.0, False, False
+            asyncio.get_running_loop().call_soon(self._looked)
         elif not self._since:
-            self._since = now
-        self._last_seen = now
+            self._since = time.perf_counter()
+        self._heard = True
+
+    def _looked(self) -> None:
+        """Once in every turn of a busy loop: has it looked at all sockets, found nothing, and nothing left to do?"""
+        if self._heard or self._scheduled:
+            self._heard = False
+            asyncio.get_running_loop().call_soon(self._looked)
+        else:
+            self._fresh, self._since = True, 0.0
 
     def swap(self, model: Model) -> None:
         """From the next batch on."""
@@ -160,12 +168,14 @@ class Engine:
             raise Draining
         self.touch()
         ahead = self._waiting + self._in_threads
-        if ahead:
-            now = self._last_seen
-            others = max(0.0, self._reading - (now - self._since))
-            spent = now - self._previous + others + (ahead + n) * self._cost
-            if ahead + n > self.max_queue or spent > SHARE * self.budget:
-                raise Overloaded(ahead * self._cost)
+        spent = ahead * self._cost
+        if self._overload:
+            now = time.perf_counter()
+            spent += n * self._cost + now - self._previous + max(0.0, self._reading - (now - self._since))
+        if ahead and (ahead + n > self.max_queue or spent > SHARE * self.budget):
+            self._refused += 1
+            raise Overloaded(ahead * self._cost)
+        self._taken += 1
 
     def _enqueue(
         self,
@@ -201,6 +211,7 @@ class Engine:
         batch, count, now = [], 0, time.perf_counter()
         if self._since:
             self._reading, self._previous, self._since = now - self._since, self._since, 0.0
+        self._overload, self._taken, self._refused = self._refused > self._taken, 0, 0
         while self._queue and (not batch or count + self._queue[0].n <= self.max_batch):
             item = self._queue.popleft()
             self._waiting -= item.n
@@ -211,8 +222,9 @@ class Engine:
                 continue
             batch.append(item)
             count += item.n
+        loop = asyncio.get_running_loop()
         if self._queue:
-            asyncio.get_running_loop().call_soon(self._run)
+            loop.call_soon(self._run)
         else:
             self._scheduled = False
         if batch:
@@ -266,7 +278,6 @@ class Engine:
                         item.faults,
                     )
                 )
-        self._last_seen = done
         self._observe(total, now - batch[0].arrived, decoded - now, done - decoded)
 
     def _decode(self, pictures: Sequence[bytes]) -> tuple[np.ndarray, dict[int, InvalidImage]]:

@@ -8,6 +8,7 @@ import collections
 import contextlib
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -43,11 +44,8 @@ def form(*files):
     return b"".join(head + file + b"\r\n" for file in files) + b"--edge--\r\n"
 
 
-def head(length=len(JPEG)):
-    """The head of a request as it goes over the wire."""
-    return (
-        b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % length
-    )
+#: The head of a request as it goes over the wire.
+HEAD = b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(JPEG)
 
 
 def connect(service):
@@ -127,7 +125,7 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
             time.sleep(0.25)
         seen = storm.result()
 
-        # Over within two seconds: one round at half load with nobody refused. A round more is for the machine's hiccups.
+        # Over within two seconds: a round at half load with nobody refused. More rounds are for the machine's hiccups.
         rounds, ended = [], time.monotonic()
         while not rounds or (rounds[-1][0] < 1 and time.monotonic() < ended + 4):
             after = http_load.measure(address, [JPEG], connections=4, due=load.schedule(capacity / 2, 0.5))
@@ -244,7 +242,7 @@ def test_ten_swaps_between_two_networks_lose_nothing_mix_nothing_and_are_over_wh
         for row in document["images"]:
             found = np.array([row["probabilities"][name] for name in surface.CLASSES])
             assert np.abs(found - truth[version]).max() < apart / 2, "computed by another network than it says"
-        for (_, since, current), (until, _, _) in zip(borders, borders[1:], strict=False):
+        for (_, since, current), (until, _, _) in itertools.pairwise(borders):
             if sent > since and done < until:  # wholly between two swaps
                 assert version == current
                 settled += 1
@@ -305,10 +303,11 @@ def test_callers_that_send_a_byte_a_second_are_cut_in_time_and_slow_nobody():
         begun, cut = time.monotonic(), []
         for i, raw in enumerate(crowd):
             if i % 2:
-                raw.sendall(head() + JPEG[: len(JPEG) // 2])  # half a body; the others dribble the head
+                raw.sendall(HEAD + JPEG[: len(JPEG) // 2])  # half a body; the others dribble the head
             raw.setblocking(False)
-        turn, answers = 0, []
+        sent_until, answers = -1, []
         while len(cut) < len(crowd):
+            second = int(time.monotonic() - begun)
             assert time.monotonic() < begun + 10, "still there"
             for i, raw in enumerate(crowd):
                 if raw in cut:
@@ -317,12 +316,12 @@ def test_callers_that_send_a_byte_a_second_are_cut_in_time_and_slow_nobody():
                     if not raw.recv(1000):
                         cut.append(raw)
                 except BlockingIOError:
-                    with contextlib.suppress(OSError):
-                        if turn == int(time.monotonic() - begun):
-                            raw.send(JPEG[-1:] if i % 2 else head()[turn : turn + 1])
+                    if second > sent_until:
+                        with contextlib.suppress(OSError):
+                            raw.send(JPEG[-1:] if i % 2 else HEAD[second : second + 1])
                 except OSError:
                     cut.append(raw)
-            turn = max(turn, int(time.monotonic() - begun) + (turn <= time.monotonic() - begun))
+            sent_until = second
             sent = time.monotonic()
             assert service.ask("/v1/inspect", JPEG).status == 200
             answers.append(time.monotonic() - sent)
@@ -337,12 +336,12 @@ def test_callers_that_send_a_byte_a_second_are_cut_in_time_and_slow_nobody():
 @pytest.mark.xfail(strict=True, reason="once a connection has had an answer, a dribbled head resets every limit")
 def test_a_caller_who_was_good_once_may_not_dribble_for_ever_afterwards():
     with Service("--workers", 1, "--read-seconds", 1, "--latency-budget-ms", 5000) as service, connect(service) as raw:
-        raw.sendall(head() + JPEG)
+        raw.sendall(HEAD + JPEG)
         assert b" 200 " in raw.recv(4000)
         raw.settimeout(0.5)
         for i in range(8):  # four seconds
             try:
-                raw.sendall(head()[i : i + 1])
+                raw.sendall(HEAD[i : i + 1])
                 if not raw.recv(1000):
                     return
             except TimeoutError:
@@ -356,10 +355,10 @@ def test_a_caller_who_was_good_once_may_not_dribble_for_ever_afterwards():
 def test_a_request_on_an_old_connection_has_its_whole_time_to_arrive():
     with Service("--workers", 1, "--read-seconds", 2, "--latency-budget-ms", 5000) as service, connect(service) as raw:
         opened = time.monotonic()
-        raw.sendall(head() + JPEG)
+        raw.sendall(HEAD + JPEG)
         assert b" 200 " in raw.recv(4000)
         time.sleep(opened + 1.6 - time.monotonic())
-        raw.sendall(head() + JPEG[:1000])
+        raw.sendall(HEAD + JPEG[:1000])
         time.sleep(opened + 2.4 - time.monotonic())  # 0.8 s after it began, of the 2 s that it has
         raw.sendall(JPEG[1000:])
         assert b" 200 " in raw.recv(4000)
@@ -416,7 +415,8 @@ def test_metrics_that_cannot_be_stored_fail_no_inspection():
 @needs_limits
 @pytest.mark.xfail(strict=True, reason="the supervisor forgets whoever asked, and answers 500 after a minute")
 def test_a_swap_that_finds_the_disk_full_is_refused_at_once(place):
-    with Service("--workers", 1, "--model", place("v0"), "--latency-budget-ms", 5000) as service:
+    options = ("--workers", 1, "--latency-budget-ms", 5000, "--drain-seconds", 1)
+    with Service("--model", place("v0"), *options) as service:
         assert service.ask("/v1/inspect", JPEG).status == 200
         limit_files(service, 128 * 1024)
         place("v1")
@@ -476,21 +476,18 @@ def test_a_clock_that_jumps_a_day_either_way_changes_no_limit_no_deadline_and_no
     with Service("--workers", 1, "--latency-budget-ms", 5000, "--rate-limit", 4) as service:
 
         def burst():
-            begun = time.monotonic()
-            codes = collections.Counter(
-                service.ask("/v1/inspect", JPEG, X_Timeout_Ms="2000").status for _ in range(30)
-            )
+            codes = collections.Counter(service.ask("/v1/inspect", JPEG, X_Timeout_Ms="2000").status for _ in range(30))
             assert set(codes) <= {200, 429}
-            return codes[200], time.monotonic() - begun
+            return codes[200]
 
         stamps = {}
         for name, seconds in (("now", 0), ("forward", day), ("back", -day)):
+            assert burst() < 30  # the bucket is empty now, and gets four a second, whatever the clock on the wall says
+            emptied = time.monotonic()
             jump(seconds)
-            # A bucket is two seconds deep: at most 8, and 4 a second, whatever the clock on the wall says.
-            passed, took = burst()
-            assert 1 <= passed <= 8 + 4 * took + 1, name
-            time.sleep(0.6)  # room for one or two
-            assert burst()[0] >= 1, name
+            passed = burst()
+            assert passed <= 4 * (time.monotonic() - emptied) + 2, name
+            wait_for(lambda: service.ask("/v1/inspect", JPEG, X_Timeout_Ms="2000").status == 200, 5)
             stamps[name] = json.loads(service.log.read_text().splitlines()[-1])["time"]
         assert stamps["back"] < stamps["now"] < stamps["forward"]  # the jump was real to the worker
         begun = time.monotonic()
@@ -523,9 +520,8 @@ def test_a_clock_set_right_after_years_throws_no_unfinished_job_away(jump):
 
 def test_a_killed_worker_costs_at_most_what_it_was_answering():
     with Service("--workers", 2, "--latency-budget-ms", 5000, "--no-access-log") as service:
-        running = http_load.start(
-            service.address + "/v1/inspect", [JPEG], connections=12, due=load.schedule(250, 4, poisson=True)
-        )
+        # A closed loop, so that every connection has a request under way when the worker dies.
+        running = http_load.start(service.address + "/v1/inspect", [JPEG], connections=12, seconds=3)
         begun = time.monotonic()
         wait_for(lambda: metrics(service).get('cvprod_request_seconds_count{route="/v1/inspect"}', 0) > 200)
         victim, other = balancer.workers(service)
@@ -538,6 +534,7 @@ def test_a_killed_worker_costs_at_most_what_it_was_answering():
         wait_for(lambda: service.ask("/readyz").status == 200)
     lost = int((seen.status == 0).sum())
     print(f"\nkilled after {killed:.1f} s with {held} connections: {lost} of {seen.status.size} lost")
-    assert set(seen.status) <= {0, 200} and lost <= held < 12
+    # Twice: who is back before the dead worker's channel has closed may be handed to it once more.
+    assert set(seen.status) <= {0, 200} and lost <= 2 * held < 24
     answered = np.sort(seen.load.done[seen.status == 200])
     assert answered[-1] > killed + 0.5 and np.diff(answered).max() < 1.5  # the other one went on meanwhile
