@@ -33,9 +33,9 @@ from cvprod.serving.settings import DEFAULT_MODEL
 JPEG = hostile.encode(hostile.GREY, "JPEG", quality=90)
 FORM = "multipart/form-data; boundary=edge"
 BUDGET = 0.010  # seconds, the contract's
-#: What a client on the same two cores may see at the 99th percentile, under ten times the load. Far above the budget,
-#: because the client itself runs late there; far below what the queue of a service without a budget grows to.
-EXPLODED = 20 * BUDGET
+#: Connections of the overload. A service that refuses nobody makes each wait for all others: CROWD / capacity seconds.
+#: That is the measure of a wait here: client and service share two noisy cores, so milliseconds would say little.
+CROWD = 64
 
 
 def form(*files):
@@ -118,7 +118,7 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
         memory, before = sum(p.memory_info().rss for p in crew), metrics(service)
 
         due = load.schedule(10 * capacity, 30, poisson=True)
-        storm = http_load.start(address, [JPEG], connections=64, due=due)
+        storm = http_load.start(address, [JPEG], connections=CROWD, due=due)
         begun, probes = time.monotonic(), []
         while time.monotonic() < begun + 25:  # a caller that is not the load test reads what the refusals say
             probes.append(service.ask("/v1/inspect", JPEG))
@@ -145,8 +145,11 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
     assert {probe.status for probe in probes} <= {200, 429}
     told = [probe for probe in probes if probe.status == 429]
     assert told and all(int(probe.headers["retry-after"]) >= 1 for probe in told)
-    assert accepted.rate > 0.3 * capacity
-    assert accepted.latency.p(99) < EXPLODED and refused.latency.p(99) < EXPLODED
+    assert accepted.rate > 0.2 * capacity  # the rest goes into reading and refusing; no collapse
+    # From when a request was really sent: where the neighbours take the client's core, it sends late by itself.
+    for answers in (accepted, refused):
+        assert answers.service.p50_ms / 1e3 < 0.35 * CROWD / capacity
+        assert answers.service.p(99) < 0.9 * CROWD / capacity
     assert grown < 1.2 * memory
     assert rounds[-1][0] == 1 and rounds[-1][1] < 3 * quiet + 5
 
@@ -168,15 +171,19 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
     assert 0 < added(f"cvprod_request_seconds_sum{route}}}") < outside + rest * 1.0
 
 
-def test_without_a_budget_the_queue_explodes_so_that_the_limit_above_means_something(slow):
+def test_without_a_budget_the_queue_explodes_so_that_the_limits_above_mean_something(slow):
     with Service("--workers", 1, "--model", slow, "--no-access-log", "--latency-budget-ms", 100_000) as service:
         address = service.address + "/v1/inspect"
         capacity = http_load.measure(address, [JPEG], connections=2, seconds=1).accepted.rate
         due = load.schedule(10 * capacity, 0.7, poisson=True)
-        seen = http_load.measure(address, [JPEG], connections=64, due=due)
-    print(f"\nwithout a budget: p50 {seen.load.latency.p50_ms:.0f} p99 {seen.load.latency.p(99) * 1e3:.0f} ms")
+        seen = http_load.measure(address, [JPEG], connections=CROWD, due=due)
+    print(
+        f"\nwithout a budget: due p99 {seen.load.latency.p(99):.1f} s, sent p50 {seen.load.service.p50_ms:.0f} ms, "
+        f"a round is {CROWD / capacity * 1e3:.0f} ms"
+    )
     assert set(seen.status) == {200}
-    assert seen.load.latency.p(99) > 5 * EXPLODED
+    assert seen.load.service.p50_ms / 1e3 > 0.5 * CROWD / capacity  # fails the limit of 0.35 above
+    assert seen.load.latency.p(99) > 10 * CROWD / capacity  # and callers queue before they can even send
 
 
 # --- models ------------------------------------------------------------------------------------------------
