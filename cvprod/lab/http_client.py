@@ -120,12 +120,8 @@ class _Crew:
         self.done[ticket], self.status[ticket] = self.now(), status
         if caller.transport is None:
             asyncio.get_running_loop().create_task(self._replace(caller))
-        elif self.due is None:
-            self._again(caller)
-        elif self.waiting:
-            caller.send(self.waiting.popleft())
         else:
-            self.free.append(caller)
+            self._next(caller)
         if self.due is not None:
             self.left -= 1
             if self.left == 0:
@@ -141,12 +137,15 @@ class _Crew:
             if self.due is not None and not self.over.is_set():
                 asyncio.get_running_loop().create_task(self._replace(caller))
                 return
+        self._next(made)
+
+    def _next(self, caller: _Caller) -> None:
         if self.due is None:
-            self._again(made)
+            self._again(caller)
         elif self.waiting:
-            made.send(self.waiting.popleft())
+            caller.send(self.waiting.popleft())
         else:
-            self.free.append(made)
+            self.free.append(caller)
 
 
 async def _work(job: dict) -> tuple[list, list, list, list]:

@@ -108,9 +108,14 @@ class Store:
         return job, True
 
     def expire(self) -> None:
-        """Forget jobs that are older than a day, and what was left half-written."""
-        limit = time.time() - KEPT_SECONDS
+        """Forget jobs that are older than a day, and what was left half-written; never one that is still to be done.
+
+        The clock on the wall may be wrong by years, on a box that has just found its time server.
+        """
+        limit, unfinished = time.time() - KEPT_SECONDS, set(self.open_jobs())
         for path in self.folder.iterdir():
+            if path.name in unfinished:
+                continue
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < limit:
                     shutil.rmtree(path)

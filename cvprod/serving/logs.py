@@ -7,9 +7,11 @@ requests.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import stat
 import sys
 import time
 from pathlib import Path
@@ -58,13 +60,25 @@ class _Format(logging.Formatter):
         return json.dumps(fields, default=str)
 
 
+def _unblocked(descriptor: int) -> int:
+    """The same pipe or terminal, opened once more so that a write never waits for whoever reads it.
+
+    To change the flags of the descriptor itself would change them for the program that has started us, too.
+    """
+    kind = os.fstat(descriptor).st_mode
+    if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):
+        with contextlib.suppress(OSError):  # not ours to open, or no /proc: then it may wait
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    return descriptor
+
+
 class _Handler(logging.Handler):
     """Writes without ever blocking or raising; lost lines are counted."""
 
     def __init__(self, stream: Any = None) -> None:
         super().__init__()
         self.lost = 0
-        self._descriptor = (stream or sys.stderr).fileno()
+        self._descriptor = _unblocked((stream or sys.stderr).fileno())
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

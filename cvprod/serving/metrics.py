@@ -23,7 +23,20 @@ def _note_pid() -> None:
 
 os.register_at_fork(after_in_child=_note_pid)
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-    prometheus.values.ValueClass = prometheus.values.MultiProcessValue(lambda: _pid)
+    _Stored = prometheus.values.MultiProcessValue(lambda: _pid)
+
+    class _Value(_Stored):  # type: ignore[misc, valid-type]
+        """A counter in its worker's file; where the disk is full, one that nobody will see: no answer fails for it."""
+
+        def __init__(self, *names: object, **more: object) -> None:
+            try:
+                super().__init__(*names, **more)
+            except OSError:
+                self._value = 0.0
+                self.inc = self.set = lambda *_: None
+                self.get = lambda: self._value
+
+    prometheus.values.ValueClass = _Value
 
 #: Buckets around the contract's 10 ms: fine where the decision falls, coarse beyond.
 SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5)

@@ -38,6 +38,7 @@ _HELD = 1024
 class _Worker:
     index: int
     channel: socket.socket
+    card: Path
     pid: int = 0
     ready: bool = False
     connections: int = 0
@@ -185,7 +186,7 @@ class Supervisor:
     async def _start(self, index: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        worker = self.workers[index] = _Worker(index, ours)
+        worker = self.workers[index] = _Worker(index, ours, self.card)
         with theirs:
             for _ in range(3):
                 async with self._building:  # not while a new nursery is on its way
@@ -213,12 +214,11 @@ class Supervisor:
             if kind == b"-":
                 worker.connections -= 1
             elif kind == b"R":
-                worker.ready, worker.pid = True, int(text)
-                self.failures = 0
-                while self._held:
-                    with self._held.popleft() as connection:
-                        self._hand_over(connection)
-                log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
+                worker.pid, self.failures = int(text), 0
+                if worker.card == self.card and not self._swapping.locked():
+                    self._now_ready(worker)
+                else:
+                    self._spawn(self._catch_up(worker))
             elif kind in (b"p", b"s", b"e"):
                 worker.error = text if kind == b"e" else ""
                 while worker.answers:
@@ -227,6 +227,27 @@ class Supervisor:
                         answer.set_result(text if kind == b"e" else "")
             elif kind == b"L":
                 self._spawn(self._swap(Path(text) if text else None))
+
+    def _now_ready(self, worker: _Worker) -> None:
+        worker.ready = True
+        while self._held:
+            with self._held.popleft() as connection:
+                self._hand_over(connection)
+        log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
+
+    async def _catch_up(self, worker: _Worker) -> None:
+        """The model was swapped while this worker started: it must not serve the old one."""
+        async with self._swapping:
+            if self.workers.get(worker.index) is not worker:
+                return
+            if worker.card != self.card:
+                fault = await self._say(worker, b"P" + str(self.card).encode()) or await self._say(worker, b"S")
+                if fault:
+                    with contextlib.suppress(OSError):
+                        os.kill(worker.pid, signal.SIGKILL)  # another one will be started, with the model of today
+                    return
+                worker.card = self.card
+            self._now_ready(worker)
 
     def _lost(self, worker: _Worker) -> None:
         loop = asyncio.get_running_loop()
@@ -293,6 +314,8 @@ class Supervisor:
                 refused = next((fault for fault in faults if fault), "")
             except ModelError as error:
                 refused = str(error)
+            except OSError:
+                refused = "the model's copy could not be written: look at the disk of the service"
             if refused:
                 log.error("model", extra={"event": "model-refused", "reason": refused})
                 for worker in self.workers.values():
@@ -301,18 +324,23 @@ class Supervisor:
                 return
             self.card = card
             await self._all_say(b"S")
+            for worker in self.workers.values():
+                if worker.ready:
+                    worker.card = card
             log.info("model", extra={"event": "model-swapped"})
 
     async def _all_say(self, message: bytes) -> list[str]:
-        answers = []
-        for worker in list(self.workers.values()):
-            if worker.ready:
-                answer = asyncio.get_running_loop().create_future()
-                worker.answers.append(answer)
-                answers.append(answer)
-                with contextlib.suppress(OSError):
-                    worker.channel.send(message)
-        return [await asyncio.wait_for(answer, 60) for answer in answers]
+        return await asyncio.gather(*(self._say(w, message) for w in list(self.workers.values()) if w.ready))
+
+    async def _say(self, worker: _Worker, message: bytes) -> str:
+        """What is wrong with it, or nothing; also where the worker dies or does not answer."""
+        answer = asyncio.get_running_loop().create_future()
+        worker.answers.append(answer)
+        try:
+            worker.channel.send(message)
+            return await asyncio.wait_for(answer, 60)
+        except OSError:
+            return "a worker died"
 
     # --- the end ---
 

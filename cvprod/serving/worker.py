@@ -129,26 +129,46 @@ class Worker:
             def connection_made(self, transport: Any) -> None:
                 super().connection_made(OneWrite(transport, loop))
                 metrics.CONNECTIONS.inc()
+                self.began: float | None = loop.time()  # of the request that is arriving; None between two
                 self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
             def data_received(self, data: bytes) -> None:
-                self.heard = loop.time()
+                if self.began is None:
+                    self.began = loop.time()
                 worker.engine.touch()
                 super().data_received(data)
 
+            def on_message_complete(self) -> None:
+                self.began = None
+                super().on_message_complete()
+
+            def handle_websocket_upgrade(self) -> None:
+                self.patience.cancel()  # a stream is as long as it likes
+                super().handle_websocket_upgrade()
+                protocol = (
+                    self.transport.get_protocol()
+                )  # another one from here on; the end of it is still our business
+                end = protocol.connection_lost
+                protocol.connection_lost = lambda exc: (self.over(), end(exc))
+
             def too_slow(self) -> None:
                 # A request that has begun must arrive in time; a connection between requests is uvicorn's to close.
-                waiting = self.cycle is None or (self.cycle.more_body and not self.cycle.response_complete)
-                if waiting and self.transport is not None and not self.transport.is_closing():
+                left = worker.settings.read_seconds
+                if self.began is not None:
+                    left -= loop.time() - self.began
+                if left > 0:
+                    self.patience = loop.call_later(left, self.too_slow)
+                elif self.transport is not None and not self.transport.is_closing():
                     self.transport.close()
-                    return
-                self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
             def connection_lost(self, exc: Exception | None) -> None:
                 self.patience.cancel()
+                self.over()
+                super().connection_lost(exc)
+
+            def over(self) -> None:
                 metrics.CONNECTIONS.dec()
                 worker.say(b"-")
-                super().connection_lost(exc)
 
         self.factory = lambda: Connection(config=config, server_state=self.state, app_state={})
         self.channel.setblocking(False)

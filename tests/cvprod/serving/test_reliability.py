@@ -283,7 +283,6 @@ def versions(service):
     }  # fmt: skip
 
 
-@pytest.mark.xfail(strict=False, reason="a worker that starts while the others swap keeps the old model for good")
 def test_a_worker_that_dies_during_a_swap_comes_back_with_the_new_model(place):
     with Service("--workers", 2, "--model", place("v0"), "--latency-budget-ms", 5000) as service:
         for turn in range(1, 5):
@@ -298,7 +297,7 @@ def test_a_worker_that_dies_during_a_swap_comes_back_with_the_new_model(place):
             wait_for(lambda b=before: len(balancer.workers(service)) == 2 and b[0] not in balancer.workers(service))
             service.ask("/v1/inspect", JPEG)
             wait_for(lambda: sum(v for n, v in metrics(service).items() if n.startswith("cvprod_model_info")) == 2)
-            assert versions(service) == {f"v{turn}"}
+            wait_for(lambda t=turn: versions(service) == {f"v{t}"})  # not split for good
 
 
 # --- rude callers ------------------------------------------------------------------------------------------
@@ -340,7 +339,6 @@ def test_callers_that_send_a_byte_a_second_are_cut_in_time_and_slow_nobody():
         wait_for(lambda: metrics(service)["cvprod_connections"] == 1)
 
 
-@pytest.mark.xfail(strict=True, reason="once a connection has had an answer, a dribbled head resets every limit")
 def test_a_caller_who_was_good_once_may_not_dribble_for_ever_afterwards():
     with Service("--workers", 1, "--read-seconds", 1, "--latency-budget-ms", 5000) as service, connect(service) as raw:
         raw.sendall(HEAD + JPEG)
@@ -358,7 +356,6 @@ def test_a_caller_who_was_good_once_may_not_dribble_for_ever_afterwards():
         pytest.fail("the connection is still open after four times what a request may take")
 
 
-@pytest.mark.xfail(strict=True, reason="the limit ticks from the connection's beginning, not from the request's")
 def test_a_request_on_an_old_connection_has_its_whole_time_to_arrive():
     with Service("--workers", 1, "--read-seconds", 2, "--latency-budget-ms", 5000) as service, connect(service) as raw:
         opened = time.monotonic()
@@ -369,6 +366,19 @@ def test_a_request_on_an_old_connection_has_its_whole_time_to_arrive():
         time.sleep(opened + 2.4 - time.monotonic())  # 0.8 s after it began, of the 2 s that it has
         raw.sendall(JPEG[1000:])
         assert b" 200 " in raw.recv(4000)
+
+
+def test_a_stream_lasts_longer_than_a_request_may_take_to_arrive():
+    from websockets.sync.client import connect as stream
+
+    with Service("--workers", 1, "--read-seconds", 1, "--latency-budget-ms", 5000) as service:
+        with stream(f"ws://127.0.0.1:{service.port}/v1/stream?policy=all") as socket:
+            for _ in range(6):  # three seconds
+                socket.send(JPEG)
+                assert json.loads(socket.recv(timeout=10))["label"] == "scratches"
+                time.sleep(0.5)
+        wait_for(lambda: metrics(service)["cvprod_connections"] <= 1)  # whoever asks for the metrics
+        assert service.ask("/v1/inspect", JPEG).status == 200
 
 
 # --- disks and pipes ---------------------------------------------------------------------------------------
@@ -412,7 +422,6 @@ def test_a_full_disk_stops_jobs_with_a_clean_problem_and_no_inspection():
 
 
 @needs_limits
-@pytest.mark.xfail(strict=True, reason="a counter that cannot get its file fails the request that it counts")
 def test_metrics_that_cannot_be_stored_fail_no_inspection():
     with Service("--workers", 1, "--latency-budget-ms", 5000) as service:
         limit_files(service, 4096)
@@ -420,7 +429,6 @@ def test_metrics_that_cannot_be_stored_fail_no_inspection():
 
 
 @needs_limits
-@pytest.mark.xfail(strict=True, reason="the supervisor forgets whoever asked, and answers 500 after a minute")
 def test_a_swap_that_finds_the_disk_full_is_refused_at_once(place):
     options = ("--workers", 1, "--latency-budget-ms", 5000, "--drain-seconds", 1)
     with Service("--model", place("v0"), *options) as service:
@@ -432,7 +440,6 @@ def test_a_swap_that_finds_the_disk_full_is_refused_at_once(place):
         assert asked.getresponse().status == 422
 
 
-@pytest.mark.xfail(strict=True, reason="the log's descriptor blocks: the worker stands still with the pipe")
 def test_a_pipe_that_nobody_reads_loses_log_lines_and_no_request():
     command = [sys.executable, "-m", "cvprod.serving", "--port", "0", "--workers", "1", "--latency-budget-ms", "5000"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -495,7 +502,7 @@ def test_a_clock_that_jumps_a_day_either_way_changes_no_limit_no_deadline_and_no
             passed = burst()
             assert passed <= 4 * (time.monotonic() - emptied) + 2, name
             wait_for(lambda: service.ask("/v1/inspect", JPEG, X_Timeout_Ms="2000").status == 200, 5)
-            stamps[name] = json.loads(service.log.read_text().splitlines()[-1])["time"]
+            stamps[name] = json.loads(service.log.read_text().rpartition("\n")[0].splitlines()[-1])["time"]
         assert stamps["back"] < stamps["now"] < stamps["forward"]  # the jump was real to the worker
         begun = time.monotonic()
         idle = connect(service)
@@ -513,7 +520,6 @@ def test_a_job_outlives_a_clock_that_was_wrong_by_an_hour(jump):
             wait_for(lambda link=link: json.loads(service.ask(link).body)["status"] == "done")
 
 
-@pytest.mark.xfail(strict=True, reason="age is told by the clock on the wall, and unfinished jobs expire too")
 def test_a_clock_set_right_after_years_throws_no_unfinished_job_away(jump):
     with Service("--workers", 1, "--latency-budget-ms", 5000) as service:
         link = service.ask("/v1/jobs", form(*[JPEG] * 900), FORM).headers["location"]
