@@ -7,8 +7,8 @@ hand over to and no lock: with one core for each process, a thread would only ad
 
 Admission is by time, not by count: a request is refused at once when those before it would use up the latency budget.
 Under overload that is not enough. While a batch computes, requests lie in their sockets, and before the next batch can
-begin all that have come are read, most of them to be refused. So once more are refused than taken, that time counts
-too: since the loop looked before (no request can have waited longer), and reading the others, as long as last time.
+begin all that have come are read, most of them to be refused. So once many more are refused than taken, that time
+counts too: since the loop looked before (no request can have waited longer), and reading the others, as long as last time.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ class Engine:
         batch, count, now = [], 0, time.perf_counter()
         if self._since:
             self._reading, self._previous, self._since = now - self._since, self._since, 0.0
-        self._overload, self._taken, self._refused = self._refused > self._taken, 0, 0
+        self._overload, self._taken, self._refused = self._refused > 3 * self._taken, 0, 0
         while self._queue and (not batch or count + self._queue[0].n <= self.max_batch):
             item = self._queue.popleft()
             self._waiting -= item.n
