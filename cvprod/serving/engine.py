@@ -8,7 +8,8 @@ hand over to and no lock: with one core for each process, a thread would only ad
 Admission is by time, not by count: a request is refused at once when those before it would use up the latency budget.
 Under overload that is not enough. While a batch computes, requests lie in their sockets, and before the next batch can
 begin all that have come are read, most of them to be refused. So once many more are refused than taken, that time
-counts too: since the loop looked before (no request can have waited longer), and reading the others, as long as last time.
+counts too: since the loop looked before (no request can have waited longer), and reading the others, as long as last
+time.
 """
 
 from __future__ import annotations
