@@ -83,3 +83,12 @@ def test_a_kept_model_outlives_its_original(copy, tmp_path):
     assert np.isfinite(serving.Model.load(kept).run(serving.pattern())).all()
     with pytest.raises(serving.ModelError):
         serving.keep(path, tmp_path / "kept")
+
+
+def test_a_gpu_that_is_not_there_is_said_and_nothing_falls_back_to_the_cpu():
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this machine has the GPU runtime")
+    with pytest.raises(ModelError, match="no CUDAExecutionProvider: install onnxruntime-gpu, or use --device cpu"):
+        Model.load(DEFAULT_MODEL, "cuda")

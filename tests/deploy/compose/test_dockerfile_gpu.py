@@ -55,7 +55,8 @@ def test_it_ends_as_the_image_for_cpus_does():
     command = [json.loads(dict(found)["HEALTHCHECK"].partition("CMD ")[2]) for found in (mine, theirs)]
     assert command[0] == command[1]
     settings = [set(re.findall(r"(\w+=\S+)", " ".join(r for n, r in found if n == "ENV"))) for found in (mine, theirs)]
-    assert settings[0] - settings[1] == {"CUDA_CACHE_PATH=/tmp/cuda"} and not settings[1] - settings[0]
+    assert settings[0] - settings[1] == {"CUDA_CACHE_PATH=/tmp/cuda", "CVPROD_DEVICE=cuda"}
+    assert not settings[1] - settings[0]
 
 
 def test_it_copies_what_the_image_for_cpus_copies_and_the_builder_gets_it():
