@@ -90,5 +90,7 @@ def test_a_gpu_that_is_not_there_is_said_and_nothing_falls_back_to_the_cpu():
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this machine has the GPU runtime")
-    with pytest.raises(ModelError, match="no CUDAExecutionProvider: install onnxruntime-gpu, or use --device cpu"):
-        Model.load(DEFAULT_MODEL, "cuda")
+    with pytest.raises(
+        serving.ModelError, match="no CUDAExecutionProvider: install onnxruntime-gpu, or use --device cpu"
+    ):
+        serving.Model.load(DEFAULT_MODEL, "cuda")
