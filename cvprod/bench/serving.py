@@ -20,7 +20,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -32,6 +31,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cvprod.lab import http_load
+from cvprod.lab.service import free_port
 from cvprod.repo import deploy_file
 
 from . import UsageError, peers
@@ -282,9 +282,7 @@ def ceiling(model: Path, pictures: list[Path], seconds: float) -> float:
 @contextlib.contextmanager
 def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
     """A running server's address. Raises RuntimeError with the end of its log where it does not come up."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     if peer.name == "cvprod":
         # The peers refuse nobody, however long the queue; so that the work is the same, neither does ours here.
         command = [sys.executable, "-m", "cvprod.serving", "--port", str(port), "--model", str(card)]

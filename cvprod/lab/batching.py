@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .load import Load
+from .load import Load, sleep_until
 
 
 def serve(
@@ -36,7 +36,7 @@ def serve(
     first, origin = 0, time.perf_counter()
     while first < due.size:
         full = due[min(first + most, due.size) - 1]  # when the last place is taken, or nobody else will come
-        _sleep_until(origin + min(full, due[first] + wait))
+        sleep_until(origin + min(full, due[first] + wait))
         now = time.perf_counter() - origin
         end = int(np.searchsorted(due, now, side="right"))
         end = min(max(end, first + 1), first + most)
@@ -46,10 +46,3 @@ def serve(
         sizes.append(end - first)
         first = end
     return Load(due, started, done), np.array(sizes)
-
-
-def _sleep_until(moment: float) -> None:
-    # sleep() wakes up late; the last millisecond is spun away, as a busy server's event loop would.
-    while (left := moment - time.perf_counter()) > 0:
-        if left > 0.002:
-            time.sleep(left - 0.001)

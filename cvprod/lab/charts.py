@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -240,11 +239,10 @@ def gantt(spans: Sequence[Span], items: Sequence[int]) -> Figure:
 
 def curves(
     x: Sequence[float], series: Mapping[str, Sequence[float]], xlabel: str, ylabel: str, *, log: str = "",
-    points: Sequence[str] = (), ax: Axes | None = None,
+    points: Sequence[str] = (),
 ) -> Figure:  # fmt: skip
     """Lines with markers over a common x; `log` names logarithmic axes ("x", "xy"), `points` what is not joined."""
-    if ax is None:
-        _, ax = plt.subplots()
+    fig, ax = plt.subplots()
     for number, (name, values) in enumerate(series.items()):
         joined = {"linestyle": ""} if name in points else {}
         ax.plot(x, values, marker=MARKERS[number % len(MARKERS)], label=name, **joined)
@@ -255,4 +253,4 @@ def curves(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(series) > 1:
         ax.legend()
-    return ax.figure
+    return fig

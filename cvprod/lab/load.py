@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvprod import queueing
 from cvprod.measure import Latency
 
 
@@ -69,8 +70,7 @@ def schedule(rate: float, seconds: float, *, poisson: bool = False, seed: int = 
     n = int(rate * seconds)
     if not poisson:
         return np.arange(n) / rate
-    times = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, size=2 * n + 20))
-    return times[times < seconds]
+    return queueing.arrivals(rate, seconds, seed=seed)
 
 
 def open_loop(fn: Callable[[], object], due: np.ndarray, *, workers: int = 1) -> Load:
@@ -93,7 +93,7 @@ def open_loop(fn: Callable[[], object], due: np.ndarray, *, workers: int = 1) ->
                 ticket = next(tickets, None)
             if ticket is None:
                 return
-            _sleep_until(origin + due[ticket])
+            sleep_until(origin + due[ticket])
             started = time.perf_counter() - origin
             fn()
             rows[ticket] = started, time.perf_counter() - origin
@@ -125,7 +125,8 @@ def stalling(fn: Callable[[], object], *, after: float, seconds: float) -> Calla
     return call
 
 
-def _sleep_until(moment: float) -> None:
+def sleep_until(moment: float) -> None:
+    """Until time.perf_counter() is `moment`."""
     # sleep() wakes late by up to a scheduler tick; the last half millisecond is spun away for an honest start.
     while (left := moment - time.perf_counter()) > 0:
         if left > 0.001:

@@ -112,13 +112,17 @@ class Store:
 
         The clock on the wall may be wrong by years, on a box that has just found its time server.
         """
-        limit, unfinished = time.time() - KEPT_SECONDS, set(self.open_jobs())
+        limit = time.time() - KEPT_SECONDS
         for path in self.folder.iterdir():
-            if path.name in unfinished:
-                continue
             with contextlib.suppress(OSError):
-                if path.stat().st_mtime < limit:
+                if path.stat().st_mtime < limit and not self._unfinished(path.name):
                     shutil.rmtree(path)
+
+    def _unfinished(self, job: str) -> bool:
+        try:
+            return self.describe(job)["status"] in ("queued", "running")
+        except (OSError, ValueError):
+            return False
 
     def open_jobs(self) -> Iterator[str]:
         """Ids of jobs that are not done, oldest first."""

@@ -66,9 +66,8 @@ def open_session(data: bytes, device: str = "cpu") -> ort.InferenceSession:
         session = ort.InferenceSession(data, options, providers=providers)
     except Exception as error:  # ONNX Runtime raises many kinds, and its messages hold paths
         raise ModelError("the file is not an ONNX model that this runtime can open") from error
-    if (
-        session.get_providers()[0] != providers[0]
-    ):  # without a driver ONNX Runtime falls back to the CPU, and says little
+    # Without a driver ONNX Runtime falls back to the CPU, and says little.
+    if session.get_providers()[0] != providers[0]:
         raise ModelError("no CUDA device could be opened: look at the driver, or use --device cpu")
     inputs, outputs = session.get_inputs(), session.get_outputs()
     shape = inputs[0].shape

@@ -145,9 +145,8 @@ class Worker:
             def handle_websocket_upgrade(self) -> None:
                 self.patience.cancel()  # a stream is as long as it likes
                 super().handle_websocket_upgrade()
-                protocol = (
-                    self.transport.get_protocol()
-                )  # another one from here on; the end of it is still our business
+                # Another protocol from here on; the end of the connection is still our business.
+                protocol = self.transport.get_protocol()
                 end = protocol.connection_lost
                 protocol.connection_lost = lambda exc: (self.over(), end(exc))
 

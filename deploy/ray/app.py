@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse, Response
 from cvprod.serving import images
 from cvprod.serving.errors import MEDIA_TYPE, ServiceError
 from cvprod.serving.model import Model
+from cvprod.serving.settings import DEFAULT_MODEL
 
 MOST_BYTES = 8 * 2**20
-SHIPPED = Path(images.__file__).parent / "models" / "steel.json"
 
 
 @serve.deployment(
@@ -39,7 +39,7 @@ class Inspection:
     """One replica: a core, a model, batches of what has arrived."""
 
     def __init__(self) -> None:
-        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or SHIPPED))
+        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or DEFAULT_MODEL))
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0)
     async def classify(self, tiles: list[np.ndarray]) -> list[dict]:

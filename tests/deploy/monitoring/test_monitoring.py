@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -22,7 +21,7 @@ import yaml
 
 from cvprod import contract
 from cvprod.lab import hostile
-from cvprod.lab.service import Service
+from cvprod.lab.service import Service, free_port
 from cvprod.repo import root
 from cvprod.serving import errors, metrics
 
@@ -280,12 +279,6 @@ def test_every_panel_names_its_source_its_unit_and_its_reason():
 
 
 # --- A real Prometheus before real services ---
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def get(url):
