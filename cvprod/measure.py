@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -149,6 +150,28 @@ def throughput(fn: Callable[[], object], *, batch: int = 1, seconds: float = 1.0
         fn()
         calls += 1
     return calls * batch / elapsed
+
+
+T = TypeVar("T")
+
+
+def best(run: Callable[[], T], score: Callable[[T], float], *, enough: float, attempts: int = 5) -> T:
+    """The result of `run()` with the highest score, out of `attempts`, or of fewer if one scores `enough` before.
+
+    For what a neighbour on a shared machine can only spoil: a rate, or how calm a run was. A claim that is false stays
+    false; one that is true is not lost to somebody else's second of work.
+    """
+    if attempts < 1:
+        raise ValueError(f"best needs at least one attempt, not {attempts}.")
+    found, reached = None, -float("inf")
+    for attempt in range(attempts):
+        result = run()
+        scored = score(result)
+        if attempt == 0 or scored > reached:
+            found, reached = result, scored
+        if reached >= enough:
+            break
+    return found
 
 
 @contextlib.contextmanager

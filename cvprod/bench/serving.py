@@ -26,8 +26,9 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from cvprod.lab import http_load
@@ -143,23 +144,31 @@ def run(options: argparse.Namespace) -> int:
 
 def measure(
     names: list[str], model: Path, card: Path, pictures: list[Path], *, seconds: float, repeats: int, folder: Path,
-    connections: tuple[int, ...] = CONNECTIONS,
+    connections: tuple[int, ...] = CONNECTIONS, loads: int = 1, running: Mapping[str, str] | None = None,
 ) -> list[Row]:  # fmt: skip
-    """Rows for every server and number of connections. Raises RuntimeError where a server does not start."""
+    """Rows for every server and number of connections. Raises RuntimeError where a server does not start.
+
+    loads: how often each number of connections is tried in one turn of a server.
+    running: addresses of servers that are up already (see `server`); they are used, and not stopped.
+    """
+    running = running or {}
     script = folder / "post.lua"
     script.write_text(_LUA)
     seen: dict[tuple[str, int], list[tuple[float, float, float, int, float]]] = {}
-    for repeat in range(repeats):
-        for name in names[repeat % len(names) :] + names[: repeat % len(names)]:  # nobody is always first
-            with server(PEERS[name], model, card, folder) as address:
-                headers = dict(PEERS[name].headers)
-                _load(address, 8, 1.0, script, pictures, headers)  # warm
-                before = ceiling(model, pictures, seconds / 3)
-                for count in connections:
-                    rps, p50, p99, errors = _load(address, count, seconds, script, pictures, headers)
-                    after = ceiling(model, pictures, seconds / 3)
-                    seen.setdefault((name, count), []).append((rps, p50, p99, errors, 2 * rps / (before + after)))
-                    before = after
+    with Ceiling(model, pictures) as ceiling:
+        for repeat in range(repeats):
+            for name in names[repeat % len(names) :] + names[: repeat % len(names)]:  # nobody is always first
+                peer = PEERS[name]
+                up = contextlib.nullcontext(running[name]) if name in running else server(peer, model, card, folder)
+                with up as address:
+                    headers = dict(peer.headers)
+                    _load(address, 8, 1.0, script, pictures, headers)  # warm
+                    before = ceiling.measure(seconds / 3)
+                    for count in connections * loads:
+                        rps, p50, p99, errors = _load(address, count, seconds, script, pictures, headers)
+                        after = ceiling.measure(seconds / 3)
+                        seen.setdefault((name, count), []).append((rps, p50, p99, errors, 2 * rps / (before + after)))
+                        before = after
     rows = []
     for name in names:
         for count in connections:
@@ -243,7 +252,49 @@ def make_pictures(folder: Path, n: int = 16) -> list[Path]:
 # --- ceiling -----------------------------------------------------------------------------------------------
 
 
-def _loop(core: int | None, model: str, pictures: list[str], seconds: float, barrier, results) -> None:
+class Ceiling:
+    """One process for each core that decodes, resizes and runs the network, without any server. A context manager.
+
+    The processes stay between measurements, asleep: to start them anew would take longer than to measure.
+    """
+
+    def __init__(self, model: Path, pictures: list[Path]) -> None:
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None] * (os.cpu_count() or 1)
+        context = multiprocessing.get_context("spawn")
+        self._crew = []
+        for core in cores:
+            ours, theirs = context.Pipe()
+            work = (core, str(model), [str(p) for p in pictures], theirs)
+            process = context.Process(target=_loop, args=work, daemon=True)
+            process.start()
+            theirs.close()
+            self._crew.append((process, ours))
+
+    def measure(self, seconds: float) -> float:
+        """Pictures a second of all cores together. Raises RuntimeError where a process has died."""
+        try:
+            for _, pipe in self._crew:  # loaded and warm?
+                if not pipe.poll(60):
+                    raise EOFError
+                pipe.recv()
+            begin = time.monotonic() + 0.02
+            for _, pipe in self._crew:
+                pipe.send((begin, seconds))
+            return sum(pipe.recv() for _, pipe in self._crew)
+        except (EOFError, OSError):
+            raise RuntimeError("a process that measures the ceiling has died or does not answer") from None
+
+    def __enter__(self) -> Ceiling:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process, pipe in self._crew:
+            process.kill()
+            process.join()
+            pipe.close()
+
+
+def _loop(core: int | None, model: str, pictures: list[str], pipe: Connection) -> None:
     if core is not None:
         os.sched_setaffinity(0, {core})
     sys.path.insert(0, str(peers.HERE))
@@ -253,27 +304,15 @@ def _loop(core: int | None, model: str, pictures: list[str], seconds: float, bar
     files = [Path(p).read_bytes() for p in pictures]
     for data in files:
         look(data)
-    barrier.wait()
-    count, end = 0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        look(files[count % len(files)])
-        count += 1
-    results.put(count / seconds)
-
-
-def ceiling(model: Path, pictures: list[Path], seconds: float) -> float:
-    """Pictures a second of one busy process for each core, without any server: decode, resize, run."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None] * (os.cpu_count() or 1)
-    context = multiprocessing.get_context("spawn")
-    barrier, results = context.Barrier(len(cores)), context.Queue()
-    work = (str(model), [str(p) for p in pictures], seconds, barrier, results)
-    processes = [context.Process(target=_loop, args=(core, *work), daemon=True) for core in cores]
-    for process in processes:
-        process.start()
-    total = sum(results.get(timeout=60 + seconds) for _ in processes)
-    for process in processes:
-        process.join()
-    return total
+    while True:
+        pipe.send("ready")
+        begin, seconds = pipe.recv()
+        time.sleep(max(0.0, begin - time.monotonic()))
+        count, end = 0, begin + seconds
+        while time.monotonic() < end:
+            look(files[count % len(files)])
+            count += 1
+        pipe.send(count / seconds)
 
 
 # --- servers and client ------------------------------------------------------------------------------------

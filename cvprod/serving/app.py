@@ -18,13 +18,13 @@ from typing import Any
 
 import msgspec
 
-from . import auth, metrics
+from . import auth, door, metrics
 from .engine import Engine, Result
 from .errors import MEDIA_TYPE, Draining, Overloaded, ServiceError
 from .logs import log
 from .settings import Settings
 
-REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID = re.compile(door.NAME)
 _OPEN = (
     "/healthz",
     "/readyz",
@@ -81,6 +81,7 @@ class App:
         self.limiter = auth.Limiter(settings.rate_limit / settings.workers)
         self._guarded = not self.keys.open or settings.rate_limit > 0
         self._ids = itertools.count()
+        self._refused = 0  # at the door, and not yet counted
         self._prefix = os.urandom(6).hex()
         self._inspect_route = metrics.Route("/v1/inspect")
         self._routes: dict[str, metrics.Route] = {}
@@ -97,7 +98,7 @@ class App:
         start = time.perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if REQUEST_ID.fullmatch(given) else f"{self._prefix}-{next(self._ids):x}"
+        request_id = given.decode() if REQUEST_ID.fullmatch(given) else self._new_id()
         path = scope["path"]
         if path == "/v1/inspect" and scope["method"] == "POST" and self._is_raw(headers):
             route, images = self._inspect_route, 1
@@ -133,6 +134,31 @@ class App:
             self._account(route, code, start, request_id, images)
             return
         await self._through(scope, receive, send, headers, request_id, start)
+
+    def refuse(self, data: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """At the door: the answer to what a connection has just read, or nothing if it is to be let in.
+
+        headers: those that every answer gets. Counted and logged later, by `count_refused`.
+        """
+        head = door.plain(data)
+        if head is None or (wait := self.engine.turned_away()) is None:
+            return b""
+        self._refused += 1
+        return door.refusal(door.request_id(head) or self._new_id().encode(), wait, headers)
+
+    def count_refused(self) -> None:
+        """Metrics and one line of log for all that were refused at the door since the last call."""
+        refused, self._refused = self._refused, 0
+        if refused:
+            self._inspect_route.refused(refused)
+            if self._access:
+                log.info(
+                    "refused",
+                    extra={"event": "refused", "route": self._inspect_route.name, "code": 429, "count": refused},
+                )
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._ids):x}"
 
     @staticmethod
     def _is_raw(headers: dict[bytes, bytes]) -> bool:

@@ -7,7 +7,7 @@ hand over to and no lock: with one core for each process, a thread would only ad
 
 Admission is by time, not by count: a request is refused at once when those before it would use up the latency budget.
 Under overload that is not enough. While a batch computes, requests lie in their sockets, and before the next batch can
-begin all that have come are read, most of them to be refused. So once many more are refused than taken, that time
+begin all that have come are read, most of them to be refused. So when far more are refused than taken, that time
 counts too: since the loop looked before (no request can have waited longer), and reading the others, as long as last
 time.
 """
@@ -32,6 +32,9 @@ LARGE = 640 * 480
 #: Share of the latency budget that may be used up before a request's own turn is over; the rest is for the network and
 #: for a machine that stutters.
 SHARE = 0.6
+#: Overload is heavy when so many are refused for each one taken; and over when it was not so for some time.
+HEAVY = 1.5
+STRICT_SECONDS = 0.1
 
 
 @dataclass
@@ -94,8 +97,9 @@ class Engine:
         # Reading: from when the loop found that something has come until a batch begins.
         self._since = self._previous = self._reading = 0.0
         self._heard, self._fresh = False, True
-        self._taken = self._refused = 0  # requests, since the last batch
-        self._overload = False
+        self._taken = self._refused = 0.0  # requests, of the last batches, each counting less than the next
+        self._entered = 0  # pictures let in at the door that are not yet in the queue
+        self._strict = 0.0  # until when time in the socket counts
         self._cost = self._first_cost()  # seconds an image takes, decoded and run: learnt as we go
 
     def _first_cost(self) -> float:
@@ -135,14 +139,29 @@ class Engine:
         """Something has come in. To be called for whatever is read, before it is understood."""
         if self._fresh:  # the loop had looked and found nothing, so this has not been waiting
             self._since = self._previous = time.perf_counter()
-            self._reading, self._fresh, self._overload = 0.0, False, False
+            self._reading, self._fresh = 0.0, False
             asyncio.get_running_loop().call_soon(self._looked)
         elif not self._since:
             self._since = time.perf_counter()
         self._heard = True
 
+    def turned_away(self) -> float | None:
+        """At the door: seconds until there may be room for the picture that has just been read; None lets it in.
+
+        To be called after `touch`, while the loop still reads: what was let in before is not in the queue yet.
+        """
+        ahead = self._waiting + self._in_threads + self._entered
+        if self._scheduled and time.perf_counter() > self._strict:
+            ahead -= min(self._waiting, self.max_batch)  # these run before anything that is read now is queued
+        if self.draining or not self._too_long(1, ahead):
+            self._entered += 1
+            return None
+        self._refused += 1
+        return ahead * self._cost
+
     def _looked(self) -> None:
         """Once in every turn of a busy loop: has it looked at all sockets, found nothing, and nothing left to do?"""
+        self._entered = 0
         if self._heard or self._scheduled:
             self._heard = False
             asyncio.get_running_loop().call_soon(self._looked)
@@ -169,14 +188,17 @@ class Engine:
             raise Draining
         self.touch()
         ahead = self._waiting + self._in_threads
-        spent = ahead * self._cost
-        if self._overload:
-            now = time.perf_counter()
-            spent += n * self._cost + now - self._previous + max(0.0, self._reading - (now - self._since))
-        if ahead and (ahead + n > self.max_queue or spent > SHARE * self.budget):
+        if self._too_long(n, ahead):
             self._refused += 1
             raise Overloaded(ahead * self._cost)
         self._taken += 1
+
+    def _too_long(self, n: int, ahead: int) -> bool:
+        """Would n more pictures, behind those that are ahead, wait longer than the budget allows?"""
+        spent, now = ahead * self._cost, time.perf_counter()
+        if now < self._strict:
+            spent += n * self._cost + now - self._previous + max(0.0, self._reading - (now - self._since))
+        return ahead > 0 and (ahead + n > self.max_queue or spent > SHARE * self.budget)
 
     def _enqueue(
         self,
@@ -210,9 +232,13 @@ class Engine:
     def _run(self) -> None:
         """One batch, then back to the loop, which reads what has come in the meantime."""
         batch, count, now = [], 0, time.perf_counter()
+        self._entered = 0
         if self._since:
             self._reading, self._previous, self._since = now - self._since, self._since, 0.0
-        self._overload, self._taken, self._refused = self._refused > 3 * self._taken, 0, 0
+        if self._refused > HEAVY * self._taken:
+            self._strict = now + STRICT_SECONDS
+        self._taken *= 0.8
+        self._refused *= 0.8
         while self._queue and (not batch or count + self._queue[0].n <= self.max_batch):
             item = self._queue.popleft()
             self._waiting -= item.n

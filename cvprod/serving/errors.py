@@ -93,8 +93,12 @@ class Overloaded(ServiceError):
     """The queue is as long as the latency budget allows."""
 
     def __init__(self, retry_after: float) -> None:
-        seconds = max(1, round(retry_after + 0.499))
-        super().__init__("overloaded", headers={"Retry-After": str(seconds)})
+        super().__init__("overloaded", headers={"Retry-After": str(self.seconds(retry_after))})
+
+    @staticmethod
+    def seconds(retry_after: float) -> int:
+        """Retry-After knows whole seconds."""
+        return max(1, round(retry_after + 0.499))
 
 
 class DeadlineExceeded(ServiceError):

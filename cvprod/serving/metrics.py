@@ -43,7 +43,10 @@ SECONDS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.
 CONTENT_TYPE = prometheus.CONTENT_TYPE_LATEST
 
 REQUESTS = Counter("cvprod_requests_total", "Requests answered.", ["route", "code"])
-LATENCY = Histogram("cvprod_request_seconds", "From the first byte read to the answer.", ["route"], buckets=SECONDS)
+LATENCY = Histogram(
+    "cvprod_request_seconds", "From the first byte read to the answer, without what was refused (429).", ["route"],
+    buckets=SECONDS,
+)  # fmt: skip
 STAGE = Histogram("cvprod_stage_seconds", "Time in a stage of a batch.", ["stage"], buckets=SECONDS)
 BATCH = Histogram("cvprod_batch_images", "Images in one run of the network.", buckets=(1, 2, 4, 8, 16, 32, 64))
 REJECTED = Counter("cvprod_rejected_total", "Requests refused, by the slug of the problem.", ["reason"])
@@ -75,11 +78,21 @@ class Route:
         self._codes: dict[int, Counter] = {}
 
     def done(self, code: int, seconds: float) -> None:
+        """One answer. A refusal counts, but not as a quick answer: it would make a service in trouble look fast."""
+        self._counter(code).inc()
+        if code != 429:
+            self._latency.observe(seconds)
+
+    def refused(self, count: int) -> None:
+        """All that were refused at the door since the last call."""
+        self._counter(429).inc(count)
+        REJECTED.labels("overloaded").inc(count)
+
+    def _counter(self, code: int) -> Counter:
         counter = self._codes.get(code)
         if counter is None:
             counter = self._codes[code] = REQUESTS.labels(self.name, str(code))
-        counter.inc()
-        self._latency.observe(seconds)
+        return counter
 
 
 def expose() -> bytes:

@@ -145,6 +145,7 @@ class Supervisor:
         environment = {
             **os.environ, "CVPROD_SETTINGS": self.settings.model_copy(update={"state": self.state}).model_dump_json(),
             "PROMETHEUS_MULTIPROC_DIR": str(self.metrics), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
+            "ORT_DISABLE_TELEMETRY": "1",  # as it is loaded it would look for a place to keep a number for this device
         }  # fmt: skip
         here = str(Path(__file__).resolve().parents[2])
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [here, environment.get("PYTHONPATH")]))

@@ -252,6 +252,7 @@ def make_api(app: App) -> FastAPI:
     )
     async def read_metrics() -> Response:
         metrics.WAITING.set(app.engine.waiting)
+        app.count_refused()
         return Response(metrics.expose(), media_type=metrics.CONTENT_TYPE)
 
     api.include_router(jobs.router(app))

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 from uvicorn import Config, Server
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from . import logs, metrics
@@ -46,7 +49,7 @@ class OneWrite:
     def write(self, data: bytes) -> None:
         if self._head:
             data, self._head = self._head + data, b""
-        elif data[:5] == b"HTTP/":
+        elif data[:5] == b"HTTP/" and data.endswith(b"\r\n\r\n"):
             self._head = data
             self._loop.call_soon(self._flush)  # an answer without a body
             return
@@ -63,6 +66,22 @@ class OneWrite:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+class Flow(FlowControl):
+    """Reads on only when no request that was read before waits for its turn.
+
+    uvicorn reads on with every request that it begins to answer, and a caller who sends faster than it takes answers
+    fills the memory.
+    """
+
+    def __init__(self, transport: Any, waiting: deque) -> None:
+        super().__init__(transport)
+        self._waiting = waiting
+
+    def resume_reading(self) -> None:
+        if not self._waiting:
+            super().resume_reading()
 
 
 class Worker:
@@ -128,15 +147,31 @@ class Worker:
 
             def connection_made(self, transport: Any) -> None:
                 super().connection_made(OneWrite(transport, loop))
+                self.flow = Flow(self.transport, self.pipeline)
                 metrics.CONNECTIONS.inc()
                 self.began: float | None = loop.time()  # of the request that is arriving; None between two
+                self.silent = True  # nothing has come yet
                 self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
             def data_received(self, data: bytes) -> None:
-                if self.began is None:
-                    self.began = loop.time()
                 worker.engine.touch()
+                if self.began is None or self.silent:
+                    self.silent = False
+                    if self.idle() and (answer := worker.app.refuse(data, worker.state.default_headers)):
+                        self.began = None
+                        self.transport.write(answer)
+                        self.on_response_complete()
+                        return
+                    self.began = loop.time()
                 super().data_received(data)
+
+            def idle(self) -> bool:
+                """Every answer has been sent, and the caller reads them."""
+                return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
+
+            def on_message_begin(self) -> None:
+                self.began = loop.time()  # also of a request whose first bytes came with the end of another
+                super().on_message_begin()
 
             def on_message_complete(self) -> None:
                 self.began = None
@@ -182,12 +217,14 @@ class Worker:
         tick = asyncio.create_task(self._tick())
         await self.finished.wait()
         tick.cancel()
+        self.app.count_refused()
         self.engine.close()
 
     async def _tick(self) -> None:
         while True:
             self.state.default_headers = config_headers()
             metrics.WAITING.set(self.engine.waiting)
+            self.app.count_refused()
             await asyncio.sleep(1.0)
 
     def _heard(self) -> None:
@@ -295,6 +332,8 @@ def nursery(channel: socket.socket) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the supervisor decides
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the dead
+    gc.collect()
+    gc.freeze()  # what is loaded stays: the collector need not look at it, and the forks go on sharing it
     channel.send(b"R")
     while True:
         data, descriptors, _, _ = socket.recv_fds(channel, MESSAGE, 1)

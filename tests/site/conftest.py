@@ -15,12 +15,29 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "book/_ext")]
 AXE = "4.11.0"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first of these tests may have to wait for a book whose chapters run."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(3600))
+
+
 @pytest.fixture(scope="session")
-def site() -> Path:
-    """The folder of the built site; CVPROD_SITE names another one."""
+def built() -> subprocess.CompletedProcess | None:
+    """How `make book` ended: seconds, where the chapters were executed before. None where CVPROD_SITE names a site."""
+    if "CVPROD_SITE" in os.environ:
+        return None
+    command = [sys.executable, "-m", "cvprod.lab.book"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="session")
+def site(built) -> Path:
+    """The folder of the built site."""
+    if built is not None and built.returncode:
+        pytest.skip("the book does not build: see test_the_book_builds")
     folder = Path(os.environ.get("CVPROD_SITE", ROOT / "_build/html"))
-    if not (folder / "index.html").is_file():
-        pytest.skip(f"the site is not built ({folder}): run make book")
+    assert (folder / "index.html").is_file(), f"there is no site at {folder}"
     return folder
 
 

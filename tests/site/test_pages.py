@@ -122,6 +122,10 @@ def test_checks_find_a_planted_fault(check, body, head, tmp_path):
     assert len(list(check(_site(tmp_path, body, head)))) == 1
 
 
+def test_the_book_builds(built):
+    assert built is None or built.returncode == 0, (built.stdout + built.stderr)[-3000:]
+
+
 def test_every_page_in_the_contents_exists():
     import yaml
 

@@ -77,3 +77,16 @@ def test_rows_of_two_real_servers(tmp_path, capsys):
     for row in rows:
         assert row["errors"] == 0 and 0 < row["p50_ms"] <= row["p99_ms"] and 0 < row["share_of_ceiling"] < 3
     assert (tmp_path / "chart.svg").read_text().lstrip().startswith("<?xml") and "share" in capsys.readouterr().out
+
+
+def test_the_ceiling_can_be_measured_again_and_a_dead_process_is_said(tmp_path):
+    model, _ = serving.make_model("pipeline", tmp_path)
+    with serving.Ceiling(model, serving.make_pictures(tmp_path, 2)) as ceiling:
+        first, second = ceiling.measure(0.3), ceiling.measure(0.3)
+        assert first > 100 and 0.3 < first / second < 3
+        crew = [process for process, _ in ceiling._crew]
+        crew[0].kill()
+        crew[0].join()
+        with pytest.raises(RuntimeError, match="has died"):
+            ceiling.measure(0.3)
+    assert not any(process.is_alive() for process in crew)

@@ -262,3 +262,16 @@ def test_pareto_keeps_equals_and_refuses_nan():
     assert measure.pareto([[1, 2], [1, 2], [2, 1], [2, 2]]).tolist() == [True, True, True, False]
     with pytest.raises(ValueError, match="without nan"):
         measure.pareto([[1, np.nan]])
+
+
+# --- best --------------------------------------------------------------------------------------------------
+
+
+def test_best_stops_at_the_first_good_one_and_else_takes_the_highest():
+    tries = iter([3.0, 1.0, 8.0, 9.0])
+    assert measure.best(lambda: next(tries), lambda x: x, enough=5) == 8.0
+    assert next(tries) == 9.0
+    tries = iter([3.0, 4.0, 1.0])
+    assert measure.best(lambda: next(tries), lambda x: x, enough=5, attempts=3) == 4.0
+    with pytest.raises(ValueError, match="at least one"):
+        measure.best(lambda: 1, lambda x: x, enough=0, attempts=0)

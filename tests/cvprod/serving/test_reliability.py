@@ -146,10 +146,11 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
     told = [probe for probe in probes if probe.status == 429]
     assert told and all(int(probe.headers["retry-after"]) >= 1 for probe in told)
     assert accepted.rate > 0.2 * capacity  # the rest goes into reading and refusing; no collapse
-    # From when a request was really sent: where the neighbours take the client's core, it sends late by itself.
+    # From when a request was really sent: where the neighbours take the client's core, it sends late by itself. On a
+    # quiet machine the accepted keep the budget at p99 too.
     for answers in (accepted, refused):
-        assert answers.service.p50_ms / 1e3 < 0.35 * CROWD / capacity
-        assert answers.service.p(99) < 0.9 * CROWD / capacity
+        assert answers.service.p50_ms / 1e3 < min(0.35 * CROWD / capacity, 2 * BUDGET)
+        assert answers.service.p(99) < min(0.9 * CROWD / capacity, 8 * BUDGET)
     assert grown < 1.2 * memory
     assert rounds[-1][0] == 1 and rounds[-1][1] < 3 * quiet + 5
 
@@ -158,14 +159,14 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
         return after.get(name, 0.0) - before.get(name, 0.0)
 
     route, rest = '{route="/v1/inspect"', sum(load.schedule(capacity / 2, 0.5).size for _ in rounds) + len(probes)
-    assert added(f"cvprod_request_seconds_count{route}}}") == due.size + rest
     codes = {code: added(f'cvprod_requests_total{{code="{code}",route="/v1/inspect"}}') for code in (200, 429)}
     assert sum(codes.values()) == due.size + rest
     assert accepted.due.size <= codes[200] <= accepted.due.size + rest
+    assert added(f"cvprod_request_seconds_count{route}}}") == codes[200]  # a refusal is no quick answer
     edges = [(float(re.search(r'le="([^"]+)"', name).group(1)), added(name)) for name in after
              if name.startswith("cvprod_request_seconds_bucket") and '"/v1/inspect"' in name]  # fmt: skip
     counts = [count for _, count in sorted(edges)]
-    assert counts == sorted(counts) and counts[-1] == due.size + rest
+    assert counts == sorted(counts) and counts[-1] == codes[200]
     # Nobody waits less outside than inside.
     outside = float((seen.load.done - seen.load.started).sum())
     assert 0 < added(f"cvprod_request_seconds_sum{route}}}") < outside + rest * 1.0
