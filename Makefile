@@ -63,7 +63,9 @@ refresh-lock: $(READY) ## Resolve pyproject.toml again and write requirements.tx
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --no-annotate --generate-hashes \
 		--custom-compile-command "make refresh-lock" --constraint requirements.txt \
 		deploy/docker/requirements-gpu.in --output-file deploy/docker/requirements-gpu.txt
-	@echo "deploy/ray/kuberay/requirements.txt repeats some of these pins: tests/deploy/kubernetes says which have changed."
+	@$(BIN)/uv pip compile --quiet --no-deps --universal --python-version 3.11 --no-annotate --generate-hashes \
+		--custom-compile-command "make refresh-lock" --constraint deploy/docker/requirements.txt \
+		deploy/ray/kuberay/requirements.in --output-file deploy/ray/kuberay/requirements.txt
 
 hardware: $(READY) ## Run the cells tagged TAG=gpu|... on this machine and record their outputs
 	@test -n "$(TAG)" || { echo "Name the hardware: make hardware TAG=gpu"; exit 2; }

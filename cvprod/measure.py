@@ -152,6 +152,48 @@ def throughput(fn: Callable[[], object], *, batch: int = 1, seconds: float = 1.0
     return calls * batch / elapsed
 
 
+def parallelism(n: int = 2, *, seconds: float = 0.2, turns: int = 3) -> float:
+    """How many times the work of one process `n` processes get done side by side, right now on this machine.
+
+    The median of `turns` measurements, each of one process and then of all for `seconds`. Near `n` where that many
+    cores are free; less where cores are threads of one core, are limited by a quota, or serve somebody else as well.
+    What a program gains from its second core is to be compared with this, not with 2.
+    """
+    if n < 1 or seconds <= 0 or turns < 1:
+        raise ValueError(f"parallelism needs n >= 1, seconds > 0 and turns >= 1, not {n}, {seconds} and {turns}.")
+    found = []
+    with contextlib.ExitStack() as stack:
+        counters = []
+        for _ in range(n):
+            # Isolated and without site packages: it starts in milliseconds, and nothing of ours is in its way.
+            words = [sys.executable, "-I", "-S", "-c", _COUNTER]
+            child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(child)  # closes its input, at which it ends, and waits for it
+            counters.append(child)
+        _count(counters, 0.01)  # all have started
+        for _ in range(turns):
+            alone = sum(_count(counters[:1], seconds))
+            found.append(sum(_count(counters, seconds)) / alone)
+    return float(np.median(found))
+
+
+_COUNTER = """
+import sys, time
+for line in sys.stdin:
+    n, end = 0, time.perf_counter() + float(line)
+    while time.perf_counter() < end:
+        n += 1
+    print(n, flush=True)
+"""
+
+
+def _count(counters: list[subprocess.Popen], seconds: float) -> list[int]:
+    for child in counters:
+        child.stdin.write(f"{seconds}\n")
+        child.stdin.flush()
+    return [int(child.stdout.readline()) for child in counters]
+
+
 T = TypeVar("T")
 
 

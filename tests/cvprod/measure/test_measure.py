@@ -1,6 +1,7 @@
 """measure: every figure is held against something known: a sleep, a closed form, an allocation."""
 
 import itertools
+import os
 import subprocess
 import sys
 import time
@@ -275,3 +276,24 @@ def test_best_stops_at_the_first_good_one_and_else_takes_the_highest():
     assert measure.best(lambda: next(tries), lambda x: x, enough=5, attempts=3) == 4.0
     with pytest.raises(ValueError, match="at least one"):
         measure.best(lambda: 1, lambda x: x, enough=0, attempts=0)
+
+
+# --- parallelism -------------------------------------------------------------------------------------------
+
+
+def test_parallelism_finds_that_only_one_core_is_left():
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("this system cannot bind a process to a core")
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})  # what is started from here may use no other
+    try:
+        assert 0.6 < measure.parallelism(2, seconds=0.1) < 1.4
+    finally:
+        os.sched_setaffinity(0, before)
+    assert 0.6 < measure.parallelism(1, seconds=0.1) < 1.4
+
+
+@pytest.mark.parametrize("wrong", [{"n": 0}, {"seconds": 0}, {"turns": 0}])
+def test_parallelism_refuses_what_it_cannot_count(wrong):
+    with pytest.raises(ValueError, match="needs n >= 1"):
+        measure.parallelism(**wrong)

@@ -17,6 +17,21 @@ from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL, Settings
 
 
+def wait_for(condition, seconds=15.0):
+    """Poll until it holds."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.02)
+
+
+def metrics(service):
+    """Name with labels to value."""
+    with urllib.request.urlopen(service.address + "/metrics", timeout=20) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
+
+
 @pytest.fixture(scope="session")
 def model():
     return Model.load(DEFAULT_MODEL)

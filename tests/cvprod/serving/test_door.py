@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import re
 import socket
 
 import psutil
@@ -13,6 +12,8 @@ from cvprod.lab import balancer, hostile, http_load
 from cvprod.lab.service import Service
 from cvprod.serving import door
 from cvprod.serving.errors import Overloaded
+
+from .conftest import metrics
 
 JPEG = hostile.encode(hostile.GREY, "JPEG", quality=90)
 
@@ -96,9 +97,7 @@ def one():
 
 
 def counted(service, code):
-    text = service.ask("/metrics").body.decode()
-    lines = re.findall(rf'^cvprod_requests_total{{code="{code}",route="/v1/inspect"}} (\S+)', text, re.MULTILINE)
-    return sum(map(float, lines))
+    return metrics(service).get(f'cvprod_requests_total{{code="{code}",route="/v1/inspect"}}', 0)
 
 
 def test_every_refusal_is_an_answer_that_is_counted(one):

@@ -30,6 +30,8 @@ from cvprod.runtimes import onnxruntime
 from cvprod.serving import model as serving
 from cvprod.serving.settings import DEFAULT_MODEL
 
+from .conftest import metrics, wait_for
+
 JPEG = hostile.encode(hostile.GREY, "JPEG", quality=90)
 FORM = "multipart/form-data; boundary=edge"
 BUDGET = 0.010  # seconds, the contract's
@@ -55,20 +57,6 @@ def connect(service):
 def swap(service):
     """Ask for the model's files to be loaded again."""
     return service.ask("/v2/repository/models/steel/load", b"", "application/json")
-
-
-def wait_for(condition, seconds=15.0):
-    """Poll until it holds."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.02)
-
-
-def metrics(service):
-    """Name with labels to value."""
-    lines = service.ask("/metrics").body.decode().splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
 
 
 @pytest.fixture(scope="module")

@@ -25,15 +25,9 @@ from cvprod.serving import model as serving
 from cvprod.serving.settings import DEFAULT_MODEL
 from cvprod.surface import tiles
 
+from .conftest import metrics, wait_for
+
 JPEG = pictures.encode(pictures.GREY, "JPEG")
-
-
-def wait_for(condition, seconds=15.0):
-    """Poll until it holds."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not come about"
-        time.sleep(0.02)
 
 
 def memory(service):
@@ -91,8 +85,8 @@ def test_jobs_run_in_the_background_whichever_worker_is_asked(service):
 
 def test_metrics_add_up_over_the_workers(service):
     def total():
-        lines = [line for line in service.get("/metrics").splitlines() if line.startswith("cvprod_batch_images_sum")]
-        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+        found = metrics(service)
+        return sum(value for name, value in found.items() if name.startswith("cvprod_batch_images_sum"))
 
     before = total()
     with ThreadPoolExecutor(8) as pool:

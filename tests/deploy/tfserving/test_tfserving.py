@@ -14,19 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import text_format
 
 from cvprod.lab import hostile
 from cvprod.repo import root
 from cvprod.surface import CLASSES, INPUT_SIZE
 
+from .. import textproto
+
 FOLDER = root() / "deploy/tfserving"
 
-F = descriptor_pb2.FieldDescriptorProto
-TYPES = {"str": F.TYPE_STRING, "int": F.TYPE_INT64, "bool": F.TYPE_BOOL}
 #: The parts of model_server_config.proto, file_system_storage_path_source.proto, session_bundle_config.proto and
-#: monitoring_config.proto that one would use, by their own names (a text file knows no field numbers). "*" repeats a
-#: field; a type in capitals is a message of this list. A map is, on paper, a repeated key-value message.
+#: monitoring_config.proto that one would use.
 SCHEMA = {
     "ModelServerConfig": "model_config_list:List",
     "List": "config:*ModelConfig",
@@ -53,21 +52,8 @@ FILES = {
 @pytest.fixture(scope="module")
 def parse():
     """Text and message name to message. Raises text_format.ParseError for an unknown field."""
-    file = descriptor_pb2.FileDescriptorProto(name="tfserving.proto", package="t", syntax="proto3")
-    for message, fields in SCHEMA.items():
-        made = file.message_type.add(name=message)
-        for number, field in enumerate(fields.split(), 1):
-            name, kind = field.split(":")
-            label = F.LABEL_REPEATED if kind[0] == "*" else F.LABEL_OPTIONAL
-            kind = kind.lstrip("*")
-            entry = made.field.add(name=name, number=number, label=label, type=TYPES.get(kind, F.TYPE_MESSAGE))
-            if kind not in TYPES:
-                entry.type_name = f".t.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return lambda text, name: text_format.Parse(
-        text, message_factory.GetMessageClass(pool.FindMessageTypeByName(f"t.{name}"))()
-    )
+    made = textproto.classes(SCHEMA)
+    return lambda text, name: text_format.Parse(text, made[name]())
 
 
 @pytest.fixture(scope="module")

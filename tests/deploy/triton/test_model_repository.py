@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+from google.protobuf import text_format
 
 from cvprod.bench import peers, serving
 from cvprod.lab import hostile
@@ -20,13 +20,12 @@ from cvprod.serving.model import Model, read
 from cvprod.serving.settings import DEFAULT_MODEL
 from cvprod.surface import CLASSES, INPUT_SIZE, make_set
 
+from .. import textproto
+
 REPOSITORY = Path(__file__).resolve().parents[3] / "deploy/triton/model_repository"
 MODELS = [REPOSITORY / name for name in ("steel_onnx", "steel_tensorrt")]
 
-F = descriptor_pb2.FieldDescriptorProto
-TYPES = {"str": F.TYPE_STRING, "int": F.TYPE_INT64, "bool": F.TYPE_BOOL, "enum": F.TYPE_ENUM}
-#: The part of Triton's model_config.proto that these files use, by its own names (a text file knows no field numbers).
-#: "*" repeats a field; a type in capitals is a message of this list. A map is, on paper, a repeated key-value message.
+#: The part of Triton's model_config.proto that these files use.
 SCHEMA = {
     "Config": "name:str backend:str max_batch_size:int input:*Tensor output:*Tensor instance_group:*Group "
     "parameters:*Parameter dynamic_batching:Batching optimization:Optimization model_warmup:*Warmup",
@@ -47,22 +46,7 @@ ENUM = ("NONE", "TYPE_FP32", "TYPE_UINT8", "TYPE_STRING", "KIND_CPU", "KIND_GPU"
 
 @pytest.fixture(scope="module")
 def config_class():
-    file = descriptor_pb2.FileDescriptorProto(name="config.proto", package="t", syntax="proto3")
-    names = file.enum_type.add(name="Name")
-    for number, name in enumerate(ENUM):
-        names.value.add(name=name, number=number)
-    for message, fields in SCHEMA.items():
-        made = file.message_type.add(name=message)
-        for number, field in enumerate(fields.split(), 1):
-            name, kind = field.split(":")
-            label = F.LABEL_REPEATED if kind[0] == "*" else F.LABEL_OPTIONAL
-            kind = kind.lstrip("*")
-            entry = made.field.add(name=name, number=number, label=label, type=TYPES.get(kind, F.TYPE_MESSAGE))
-            if kind not in TYPES or kind == "enum":
-                entry.type_name = ".t.Name" if kind == "enum" else f".t.{kind}"
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("t.Config"))
+    return textproto.classes(SCHEMA, ENUM)["Config"]
 
 
 def test_the_check_refuses_a_misspelt_field(config_class):
