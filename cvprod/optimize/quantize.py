@@ -7,10 +7,8 @@ second half calls ONNX Runtime, torchao and NNCF, which do the same and then *ru
 from __future__ import annotations
 
 import copy
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from cvprod.chatter import quiet
 from cvprod.models.evaluation import Predict
 from cvprod.models.networks import PIXEL_MEAN, PIXEL_SCALE
 
@@ -205,7 +204,7 @@ def static_qdq(
         raise ValueError(f"unknown method {method!r} or activation {activation!r}; {sorted(methods)}, {sorted(types)}.")
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         graph = onnx.load(prepared).graph
@@ -294,8 +293,7 @@ def pt2e(model: nn.Module, images: np.ndarray, *, train: Callable[[nn.Module], o
     example = torch.from_numpy(images[:2])
     model = copy.deepcopy(model)
     model = model.train() if train else model.eval()
-    with warnings.catch_warnings(), _quiet():
-        warnings.simplefilter("ignore")
+    with quiet():
         exported = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch")},)).module()
         rules = x86.X86InductorQuantizer()
         rules.set_global(x86.get_default_x86_inductor_quantization_config(is_qat=train is not None))
@@ -346,7 +344,7 @@ def nncf_int8(path: str | Path, images: np.ndarray) -> object:
     import nncf
     import openvino as ov
 
-    with _quiet():
+    with quiet():
         data = nncf.Dataset([image[None] for image in images])
         return nncf.quantize(ov.convert_model(str(path)), data, subset_size=len(images))
 
@@ -358,17 +356,3 @@ def openvino_bytes(model: object) -> int:
     with tempfile.TemporaryDirectory() as folder:
         ov.save_model(model, Path(folder) / "model.xml")
         return sum(path.stat().st_size for path in Path(folder).iterdir())
-
-
-@contextmanager
-def _quiet(names: Iterable[str] = ("", "nncf", "onnxruntime.quantization", "torchao")) -> Iterator[None]:
-    """Hold back the libraries' progress chatter, not their errors."""
-    loggers = [logging.getLogger(name or None) for name in names]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)

@@ -11,13 +11,8 @@ framework that trained the network, `load` only the small library that serves it
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import logging
-import os
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +20,7 @@ from types import ModuleType
 
 import numpy as np
 
+from cvprod.chatter import quiet
 from cvprod.surface import CLASSES, INPUT_SIZE
 
 #: Shape of one network input, channel first.
@@ -192,43 +188,3 @@ def version(distribution: str) -> str:
 def size_of(path: Path) -> int:
     """Bytes of a file, or of everything in a folder."""
     return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
-#: Native log thresholds that libraries read once, when they are first imported.
-_NATIVE = {"TF_CPP_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "2", "TORCH_CPP_LOG_LEVEL": "ERROR"}
-
-
-@contextlib.contextmanager
-def quiet(*, native: bool = False) -> Iterator[None]:
-    """Keep converters' chatter off the reader's page; exceptions still come through.
-
-    Silences what a converter says about itself: Python warnings, log records below ERROR, and (native=True) what C++
-    code writes to the process's standard output and error, which no Python setting reaches. The caller's settings are
-    restored afterwards. Use it around conversions and imports, never around the measured call.
-    """
-    for key, value in _NATIVE.items():
-        os.environ.setdefault(key, value)
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), _muted() if native else contextlib.nullcontext():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
-
-
-@contextlib.contextmanager
-def _muted() -> Iterator[None]:
-    """Point file descriptors 1 and 2, and sys.stdout, at the null device."""
-    with open(os.devnull, "w") as null:  # noqa: PTH123 - os.devnull is a name, not a path of ours
-        saved = [os.dup(1), os.dup(2)]
-        try:
-            with contextlib.redirect_stdout(null), contextlib.redirect_stderr(null):
-                os.dup2(null.fileno(), 1)
-                os.dup2(null.fileno(), 2)
-                yield
-        finally:
-            for target, copy in zip((1, 2), saved, strict=True):
-                os.dup2(copy, target)
-                os.close(copy)

@@ -162,14 +162,3 @@ def test_pytorch_puts_the_callers_threads_back(network, tiles):
     before = torch.get_num_threads()
     runtimes.get("pytorch").wrap(network, threads=2)(tiles.images[:1])
     assert torch.get_num_threads() == before
-
-
-def test_quiet_silences_native_output_and_lets_errors_through(capfd):
-    with interface.quiet(native=True):
-        print("chatter")
-        interface.os.write(2, b"native chatter\n")
-    with pytest.raises(KeyError), interface.quiet(native=True):
-        raise KeyError("x")
-    print("heard")
-    out = capfd.readouterr()
-    assert "chatter" not in out.out + out.err and "heard" in out.out
