@@ -51,10 +51,16 @@ def bars(
         plain_log(ax.xaxis, (1.0,))
     else:
         ax.set_xlim(0, max(numbers.max(), limit or 0) * 1.18)
-    for y, number in enumerate(numbers):
-        ax.annotate(_plain(number), (number, y), (4, 0), textcoords="offset points", va="center", fontsize=10)
     ax.set_xlabel(xlabel)
     ax.invert_yaxis()
+    fig.draw_without_rendering()  # so that labels know how far they reach
+    for y, number in enumerate(numbers):
+        place = {"textcoords": "offset points", "va": "center", "fontsize": 10}
+        label = ax.annotate(_plain(number), (number, y), (4, 0), **place)
+        end = ax.transData.inverted().transform(label.get_window_extent())[1, 0]
+        if limit is not None and number < limit < end:  # it would stand on the line: into the bar with it
+            label.remove()
+            ax.annotate(_plain(number), (number, y), (-4, 0), ha="right", color="white", **place)
     ax.grid(axis="y", visible=False)
     return fig
 

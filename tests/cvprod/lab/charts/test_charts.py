@@ -48,6 +48,17 @@ def test_bars_show_every_number_and_lift_out_what_is_over_the_limit():
     assert "<svg" in renders(fig)
 
 
+def test_a_bars_number_never_stands_on_the_limits_line():
+    fig = charts.bars({"far": 40, "near": 97.5, "over": 101}, "%", limit=100)
+    fig.draw_without_rendering()
+    line = fig.axes[0].transData.transform((100, 0))[0]
+    numbers = [text for text in fig.axes[0].texts if text.get_text() in ("40", "97.5", "101")]
+    assert len(numbers) == 3
+    for text in numbers:
+        box = text.get_window_extent()
+        assert not box.x0 <= line <= box.x1, text.get_text()
+
+
 def test_logarithmic_bars_stay_inside_the_axis():
     fig = charts.bars({"a": 0.02, "b": 4000}, "ms", log=True, limit=10)
     low, high = fig.axes[0].get_xlim()
