@@ -177,6 +177,16 @@ def parallelism(n: int = 2, *, seconds: float = 0.2, turns: int = 3) -> float:
     return float(np.median(found))
 
 
+def undisturbed(share: float = 0.75) -> bool:
+    """Whether the cores of this machine are ours right now: together they do `share` of what that many would alone.
+
+    A claim about time says something about the program only where this holds. It does not where a neighbour takes a
+    core, nor where two "cores" are threads of one.
+    """
+    cores = int(machine()["cores"])
+    return parallelism(cores) >= share * cores
+
+
 _COUNTER = """
 import sys, time
 for line in sys.stdin:

@@ -293,6 +293,13 @@ def test_parallelism_finds_that_only_one_core_is_left():
     assert 0.6 < measure.parallelism(1, seconds=0.1) < 1.4
 
 
+@pytest.mark.parametrize(("found", "ours"), [(1.9, True), (1.51, True), (1.4, False), (1.0, False)])
+def test_undisturbed_is_said_of_cores_that_nobody_else_uses(monkeypatch, found, ours):
+    monkeypatch.setattr(measure, "machine", lambda: {"cores": 2})
+    monkeypatch.setattr(measure, "parallelism", lambda n: found)
+    assert measure.undisturbed() is ours
+
+
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"seconds": 0}, {"turns": 0}])
 def test_parallelism_refuses_what_it_cannot_count(wrong):
     with pytest.raises(ValueError, match="needs n >= 1"):
