@@ -53,14 +53,16 @@ def bars(
         ax.set_xlim(0, max(numbers.max(), limit or 0) * 1.18)
     ax.set_xlabel(xlabel)
     ax.invert_yaxis()
-    fig.draw_without_rendering()  # so that labels know how far they reach
-    for y, number in enumerate(numbers):
-        place = {"textcoords": "offset points", "va": "center", "fontsize": 10}
-        label = ax.annotate(_plain(number), (number, y), (4, 0), **place)
-        end = ax.transData.inverted().transform(label.get_window_extent())[1, 0]
-        if limit is not None and number < limit < end:  # it would stand on the line: into the bar with it
-            label.remove()
-            ax.annotate(_plain(number), (number, y), (-4, 0), ha="right", color="white", **place)
+    labels = [
+        ax.annotate(_plain(number), (number, y), (4, 0), textcoords="offset points", va="center", fontsize=10)
+        for y, number in enumerate(numbers)
+    ]
+    if limit is not None:
+        fig.draw_without_rendering()  # so that labels know how far they reach
+        ends = [ax.transData.inverted().transform(label.get_window_extent())[1, 0] for label in labels]
+        for label, number, end in zip(labels, numbers, ends, strict=True):
+            if number < limit < end:  # it would stand on the line: into the bar with it
+                label.set(position=(-4, 0), ha="right", color="white")
     ax.grid(axis="y", visible=False)
     return fig
 

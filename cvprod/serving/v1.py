@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
-from . import metrics, pages
+from . import door, metrics, pages
 from .errors import KINDS, MEDIA_TYPE, ServiceError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ _BODY = {
             "in": "header",
             "required": False,
             "description": "comes back in the answer and in the log",
-            "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
+            "schema": {"type": "string", "pattern": f"^{door.NAME.decode()}$"},
         },
         {
             "name": "X-Timeout-Ms",
