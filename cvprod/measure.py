@@ -19,10 +19,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
+
+# PyTorch takes seconds to import, and most of what measures does without it: the functions that need it import it.
+if TYPE_CHECKING:
+    import torch
 
 MIB = 1024 * 1024
 MB = 1_000_000
@@ -231,6 +234,8 @@ def threads(n: int) -> Iterator[None]:
     """Run the body with `n` torch intra-op threads, then put the old number back."""
     if n < 1:
         raise ValueError(f"threads needs at least 1, not {n}.")
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:
@@ -364,6 +369,7 @@ def flops(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
 
     Counted by torch.utils.flop_counter: convolutions and matrix products only, which is nearly all of it.
     """
+    import torch
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -377,6 +383,8 @@ def traffic(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
     A model of eager execution, where no layer keeps its result in a register for the next one; the caches
     make the real figure smaller. Divides `flops` in a roofline plot.
     """
+    import torch
+
     moved = 0
 
     def hook(module: torch.nn.Module, inputs: tuple, output: object) -> None:
@@ -471,6 +479,8 @@ def _versions() -> dict[str, str]:
 
 def peak_flops(n: int = 1024, *, seconds: float = 0.3) -> float:
     """Best measured float32 rate of this machine, in FLOP/s: an n x n x n matrix product, current threads."""
+    import torch
+
     a, b, out = torch.rand(n, n), torch.rand(n, n), torch.empty(n, n)
     best = latency(lambda: torch.mm(a, b, out=out), warmup=2, repeats=3, min_seconds=seconds).samples.min()
     return 2 * n**3 / best
@@ -482,6 +492,8 @@ def peak_bandwidth(mib: int = 64, *, seconds: float = 0.3) -> float:
     Counts three arrays a pass, as STREAM does (McCalpin, www.cs.virginia.edu/stream). The arrays must be far
     larger than the last-level cache.
     """
+    import torch
+
     n = mib * MIB // 4
     b, c, a = torch.rand(n), torch.rand(n), torch.empty(n)
     best = latency(lambda: torch.add(b, c, alpha=3.0, out=a), warmup=2, repeats=3, min_seconds=seconds)

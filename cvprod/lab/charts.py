@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,8 +15,10 @@ from cvprod.contract import REQUIREMENTS, Check
 from cvprod.lab.load import Load
 from cvprod.lab.plots import GREY, PALETTE
 from cvprod.measure import Latency
-from cvprod.models import Evaluation
 from cvprod.stages import Span
+
+if TYPE_CHECKING:
+    from cvprod.models import Evaluation  # which imports PyTorch
 
 MARKERS = "osD^vP*Xh<>"
 

@@ -85,5 +85,6 @@ class Kept:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Outputs made with another version of the package go first; then begin to collect."""
-    book.drop_stale_cache()
+    if not hasattr(config, "workerinput"):  # once, before pytest-xdist starts the processes that run tests
+        book.drop_stale_cache()
     config.pluginmanager.register(Kept(book.BUILD / ".jupyter_cache"))

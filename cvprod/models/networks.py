@@ -11,8 +11,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torchvision import models as zoo
-from torchvision.models.resnet import BasicBlock, ResNet
 
 from cvprod.surface import CLASSES, INPUT_SIZE
 
@@ -88,24 +86,6 @@ def quick_batchnorm(body: nn.Module, momentum: float = 0.1) -> nn.Module:
     return body
 
 
-class _NarrowResNet(ResNet):
-    """ResNet with `width` channels in the first stage in place of 64 (doubling from stage to stage, as always)."""
-
-    def __init__(self, blocks: list[int], width: int, num_classes: int) -> None:
-        super().__init__(BasicBlock, blocks, num_classes=num_classes)
-        self.inplanes = width
-        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = self._make_layer(BasicBlock, width, blocks[0])
-        self.layer2 = self._make_layer(BasicBlock, 2 * width, blocks[1], stride=2)
-        self.layer3 = self._make_layer(BasicBlock, 4 * width, blocks[2], stride=2)
-        self.layer4 = self._make_layer(BasicBlock, 8 * width, blocks[3], stride=2)
-        self.fc = nn.Linear(8 * width, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
 Builder = Callable[[], nn.Module]
 _BUILDERS: dict[str, Builder] = {}  # every name that `build` knows
 
@@ -133,27 +113,18 @@ def build(name: str) -> nn.Module:
     return _BUILDERS[name]()
 
 
-def _from_zoo(constructor: Callable[..., nn.Module]) -> Builder:
+def _from_torchvision(name: str) -> Builder:
     def builder() -> nn.Module:
-        return Classifier(quick_batchnorm(grey_stem(constructor(num_classes=len(CLASSES)))))
+        from . import bodies  # here: torchvision takes longer to import than a student takes to load
+
+        return Classifier(quick_batchnorm(grey_stem(getattr(bodies, name)(num_classes=len(CLASSES)))))
 
     return builder
 
 
-def resnet10_half(num_classes: int = len(CLASSES)) -> nn.Module:
-    """One basic block a stage, half the channels: a ResNet of 1.2 million parameters."""
-    return _NarrowResNet([1, 1, 1, 1], width=32, num_classes=num_classes)
-
-
 # The Pareto set: a plain ResNet as the baseline, its small brother, and three families built for phones.
-for _name, _constructor in {
-    "resnet18": zoo.resnet18,
-    "resnet10_half": resnet10_half,
-    "squeezenet1_1": zoo.squeezenet1_1,
-    "shufflenet_v2_x0_5": zoo.shufflenet_v2_x0_5,
-    "mobilenet_v3_small": zoo.mobilenet_v3_small,
-}.items():
-    register(_name, _from_zoo(_constructor))
+for _name in ("resnet18", "resnet10_half", "squeezenet1_1", "shufflenet_v2_x0_5", "mobilenet_v3_small"):
+    register(_name, _from_torchvision(_name))
 
 #: The networks of this package, name -> builder. All are shipped: chapter 1 loads every name. What other packages
 #: register later can be built, but is not listed here, for its weights lie elsewhere.

@@ -22,6 +22,7 @@ from cvprod.surface import TileSet
 from . import fuse, prune, quantize, zoo
 
 SPARSITY = 0.5  # of the unstructured candidate: what the baseline bears without training on
+FEWEST = 35  # tiles on which even the slowest candidate is judged: five of each class
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Workshop:
 
     def student_onnx(self, name: str) -> Path:
         """A shipped student as a float32 ONNX file."""
-        return fuse.export(zoo.load_student(name), self.folder / f"{name}.onnx")
+        path = self.folder / f"{name}.onnx"
+        return path if path.is_file() else fuse.export(zoo.load_student(name), path)
 
     def make(self, name: str) -> Candidate:
         """The candidate of this name. Raises ValueError, with the known names, for another."""
@@ -144,21 +146,25 @@ def judge(
     *,
     repeats: int = 200,
     tiles: Mapping[str, int] | None = None,
+    seconds: float = 60.0,
     threads: int = 1,
     progress: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:
     """Latency and accuracy of every candidate: one row each, in their order, indexed by name.
 
     Latency: batch 1, interleaved rounds, torch on `threads` threads (the other runtimes were built with one). Accuracy:
-    on `test`, or on its first `tiles[name]` tiles where a candidate is too slow for all of them; untimed, so the
-    candidates share out the machine's cores, each on one thread.
+    on the first `tiles[name]` tiles of `test`, else on as many as the candidate's p50 lets it judge in `seconds` (all,
+    unless it is slow; FEWEST at least); untimed, so the candidates share out the machine's cores, each on one thread.
     Columns: p50_ms, p99_ms, size_bytes, accuracy, n_tiles, speedup, shrink (against the first row), note.
     """
     one = np.ascontiguousarray(test.images[:1])
     with measure.threads(threads):
         progress(f"latency of {len(candidates)} candidates, interleaved")
         timed = measure.compare({c.name: lambda p=c.predict: p(one) for c in candidates}, warmup=5, repeats=repeats)
-    parts = [test[: (tiles or {}).get(candidate.name, len(test))] for candidate in candidates]
+    affordable = {name: max(FEWEST, int(seconds * 1e3 / time.p50_ms)) for name, time in timed.items()} | dict(
+        tiles or {}
+    )
+    parts = [test[: affordable[candidate.name]] for candidate in candidates]
 
     def accuracy_of(candidate: Candidate, part: TileSet) -> float:
         progress(f"accuracy of {candidate.name} on {len(part)} tiles")

@@ -126,6 +126,7 @@ def fit(
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rise_and_fall, steps=steps))
     order, history, begun = torch.empty(0, dtype=torch.long), History(), time.perf_counter()
+    model.to(memory_format=torch.channels_last)  # a fifth faster on the CPU
     model.train()
     for step in tqdm(range(steps), desc="train", disable=not progress):
         if len(order) < batch:
@@ -143,6 +144,6 @@ def fit(
         history.losses.append(loss.item())
         if each_step:
             each_step(step)
-    model.eval()
+    model.to(memory_format=torch.contiguous_format).eval()
     history.seconds = time.perf_counter() - begun
     return history

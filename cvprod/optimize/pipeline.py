@@ -34,12 +34,12 @@ class PipelineConfig:
 
     The defaults are the recipe of the shipped files. tiles: generated training tiles.
     steps, tune_steps: training steps of the distillation and after pruning. prune_ratio: share of channels to take.
-    calibration: tiles that set the INT8 ranges. test_tiles: on which every step is judged.
+    calibration: tiles that set the INT8 ranges. test_tiles: on which every step is judged. threads: of PyTorch.
     """
 
-    tiles: int = 16_000
-    steps: int = 3_000
-    tune_steps: int = 2_500
+    tiles: int = 32_000
+    steps: int = 4_000
+    tune_steps: int = 6_000
     prune_ratio: float = 0.25
     lr: float = 3e-3
     batch: int = 64
@@ -47,7 +47,7 @@ class PipelineConfig:
     method: str = "minmax"
     test_tiles: int = 2_002
     conditions: str = "mixed"
-    threads: int = 1
+    threads: int = 2
     seed: int = 0
 
 

@@ -98,6 +98,25 @@ def fake_quantize_weight(weight: Tensor, bits: int, *, per_channel: bool = True)
     return torch.clamp(torch.round(weight / scale), -high, high) * scale
 
 
+def pair_sums(activations: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What a CPU without INT8 dot products makes of a sum of products: (as it should be, as it is).
+
+    activations: uint8 (..., 2n); weights: int8, of a shape that broadcasts with it. Returns int32 (..., n), twice.
+    The AVX2 instruction VPMADDUBSW multiplies unsigned by signed bytes, adds neighbouring products, and keeps 16 bits:
+    a sum beyond -32768..32767 *saturates*, silently. Two products of 8-bit numbers reach 2 * 255 * 127 = 64770.
+    Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, PMADDUBSW.
+    """
+    if activations.dtype != np.uint8 or weights.dtype != np.int8 or activations.shape[-1] % 2:
+        raise ValueError(
+            f"pair_sums needs uint8 activations of even length and int8 weights, not {activations.dtype} "
+            f"{activations.shape} and {weights.dtype}."
+        )
+    products = activations.astype(np.int32) * weights
+    exact = products[..., ::2] + products[..., 1::2]
+    limits = np.iinfo(np.int16)
+    return exact, exact.clip(limits.min, limits.max)
+
+
 def layers(model: nn.Module) -> dict[str, nn.Module]:
     """The convolutions and linear layers of a network, by name, in order of definition."""
     return {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
@@ -186,6 +205,7 @@ def static_qdq(
     activation: str = "uint8",
     per_channel: bool = True,
     method: str = "minmax",
+    weight_bits: int = 7,
     exclude: Sequence[str] = (),
     bytes_in: bool = False,
 ) -> Path:
@@ -193,13 +213,17 @@ def static_qdq(
 
     images: uint8 (N, 1, S, S) calibration tiles, a few hundred of what the line really makes. activation: "uint8" or
     "int8" (signed activations miss the fast kernels of most x86 CPUs). method: "minmax", "percentile" or "entropy".
-    exclude: names of nodes or operator types that stay in float. bytes_in: see `accept_bytes`.
+    weight_bits: 7 keeps weights within -64..64 of their byte, so that the file gives the same answers on a CPU whose
+    multiply-add saturates (see `pair_sums`); 8 is for those that all have dot products. exclude: names of nodes or
+    operator types that stay in float. bytes_in: see `accept_bytes`.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     methods = {m.name.lower(): m for m in CalibrationMethod}
     types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
+    if weight_bits not in (7, 8):
+        raise ValueError(f"weight_bits must be 7 or 8, not {weight_bits}.")
     if method not in methods or activation not in types:
         raise ValueError(f"unknown method {method!r} or activation {activation!r}; {sorted(methods)}, {sorted(types)}.")
     target = Path(target)
@@ -215,6 +239,7 @@ def static_qdq(
             _Reader(graph.input[0], images),
             quant_format=QuantFormat.QDQ,
             per_channel=per_channel,
+            reduce_range=weight_bits == 7,
             activation_type=types[activation],
             weight_type=QuantType.QInt8,
             calibrate_method=methods[method],
@@ -346,7 +371,9 @@ def nncf_int8(path: str | Path, images: np.ndarray) -> object:
 
     with quiet():
         data = nncf.Dataset([image[None] for image in images])
-        return nncf.quantize(ov.convert_model(str(path)), data, subset_size=len(images))
+        fix = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)  # see `pair_sums`
+        model = ov.convert_model(str(path))
+        return nncf.quantize(model, data, subset_size=len(images), advanced_parameters=fix)
 
 
 def openvino_bytes(model: object) -> int:

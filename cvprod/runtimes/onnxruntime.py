@@ -74,11 +74,12 @@ def convert(
     return path
 
 
-#: Quantisation as each engine wants it. CPUs multiply unsigned activations by signed weights; TensorRT wants both
-#: signed and symmetric, weights still float behind their own Q/DQ pair, and biases left alone.
+#: Quantisation as each engine wants it: activations, 7-bit weights, options. CPUs multiply unsigned activations by
+#: signed weights, and those without dot products saturate where weights use all 8 bits; TensorRT wants both signed and
+#: symmetric, weights still float behind their own Q/DQ pair, and biases left alone.
 _SCHEMES = {
-    "cpu": ("QUInt8", {"WeightSymmetric": True}),
-    "tensorrt": ("QInt8", {"ActivationSymmetric": True, "AddQDQPairToWeight": True, "QuantizeBias": False}),
+    "cpu": ("QUInt8", True, {"WeightSymmetric": True}),
+    "tensorrt": ("QInt8", False, {"ActivationSymmetric": True, "AddQDQPairToWeight": True, "QuantizeBias": False}),
 }
 
 
@@ -87,7 +88,7 @@ def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str =
 
     target: "cpu" or "tensorrt", which differ in what they accept. Weights are scaled per output channel.
     """
-    (activations, options), calibration = _SCHEMES[target], checked(calibration)
+    (activations, seven_bits, options), calibration = _SCHEMES[target], checked(calibration)
     quantization = need("onnxruntime.quantization", INSTALL)
     shape_inference = need("onnxruntime.quantization.shape_inference", INSTALL)
     with tempfile.TemporaryDirectory() as folder, quiet(native=True):
@@ -99,6 +100,7 @@ def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str =
             _Tiles(calibration),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
+            reduce_range=seven_bits,
             activation_type=quantization.QuantType[activations],
             weight_type=quantization.QuantType.QInt8,
             extra_options=dict(options),

@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx.reference import ReferenceEvaluator
 
+from cvprod import optimize, surface
 from cvprod.models import predictor
 from cvprod.optimize import fuse, quantize
 from cvprod.optimize.student import student
@@ -127,6 +129,47 @@ def test_accept_bytes_refuses_a_graph_that_begins_otherwise(exported, tmp_path):
 def test_unknown_options_are_named(exported, images, tmp_path):
     with pytest.raises(ValueError, match="int4"):
         quantize.static_qdq(exported, tmp_path / "x.onnx", images, activation="int4")
+    with pytest.raises(ValueError, match="weight_bits must be 7 or 8, not 4"):
+        quantize.static_qdq(exported, tmp_path / "x.onnx", images, weight_bits=4)
+
+
+def widest_weight(path):
+    """The largest magnitude of a quantised kernel."""
+    kernels = [onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer if len(t.dims) == 4]
+    found = [int(np.abs(kernel.astype(int)).max()) for kernel in kernels if kernel.dtype == np.int8]
+    assert found
+    return max(found)
+
+
+def test_weights_keep_to_seven_bits_unless_told_otherwise(exported, images, tmp_path):
+    assert widest_weight(quantize.static_qdq(exported, tmp_path / "7.onnx", images)) == 64
+    assert widest_weight(quantize.static_qdq(exported, tmp_path / "8.onnx", images, weight_bits=8)) == 127
+
+
+def test_pair_sums_saturate_exactly_where_seven_bits_end():
+    activations = np.arange(256, dtype=np.uint8).repeat(2).reshape(256, 2)
+    for weight in range(-128, 128):
+        exact, kept = quantize.pair_sums(activations, np.array([weight, weight], np.int8))
+        assert np.array_equal(exact[:, 0], 2 * np.arange(256) * weight)
+        assert np.array_equal(kept, np.clip(exact, -(2**15), 2**15 - 1))
+        assert (kept == exact).all() == (-64 <= weight <= 64)
+
+
+def test_pair_sums_refuse_other_types():
+    with pytest.raises(ValueError, match="uint8 activations of even length and int8 weights, not int8"):
+        quantize.pair_sums(np.zeros(2, np.int8), np.zeros(2, np.int8))
+    with pytest.raises(ValueError, match=r"\(3,\)"):
+        quantize.pair_sums(np.zeros(3, np.uint8), np.zeros(3, np.int8))
+
+
+def test_the_shipped_file_computes_what_it_says_on_this_cpu():
+    """ONNX's reference evaluator adds up in wide integers: kernels that saturate would be far from it."""
+    path = optimize.pipeline_path()
+    assert widest_weight(path) <= 64
+    tiles = surface.tiles("test", 14).images
+    (expected,) = ReferenceEvaluator(str(path)).run(None, {onnx.load(path).graph.input[0].name: tiles})
+    answer = fuse.onnx_predict(path)(tiles)
+    assert np.abs(answer - expected).max() < 0.05 * np.ptp(expected)
 
 
 def test_torchao_ptq_is_close_to_float(net, images):

@@ -1,0 +1,135 @@
+"""Run tests in turns: what measures time has the machine to itself, the rest runs side by side. A plugin for pytest.
+
+``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts a process for each core (pytest-xdist). A chapter, and a
+test that is marked ``alone``, runs while every other process waits; a chapter's cells keep their turn from the first to
+the last. All other tests have a core each, so PyTorch is told to use one thread for them. Without ``-n`` there is one
+process, and nothing here does anything.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+NOTEBOOK = ".ipynb"
+THREADS = "OMP_NUM_THREADS"
+
+
+class Turns:
+    """A lock between processes that many can share and one can have alone (a readers-writer lock over two files).
+
+    Who wants it alone stands in the door until the others have left, so that those who share it cannot keep it busy
+    for ever. The operating system opens the lock when its holder dies.
+
+    Args:
+        path: of the lock's files, the same in every process; ".door" and ".room" are added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def _locked(self, part: str, how: int) -> Iterator[None]:
+        with self.path.with_suffix(part).open("w") as file:
+            fcntl.flock(file, how)
+            yield
+
+    @contextmanager
+    def share(self) -> Iterator[None]:
+        """Together with others that share, as soon as nobody has, or waits for, the lock alone."""
+        with ExitStack() as room:
+            with self._locked(".door", fcntl.LOCK_EX):
+                room.enter_context(self._locked(".room", fcntl.LOCK_SH))
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """With nobody else, as soon as all have left."""
+        with self._locked(".door", fcntl.LOCK_EX), self._locked(".room", fcntl.LOCK_EX):
+            yield
+
+    def remove(self) -> None:
+        """Delete the lock's files."""
+        for part in (".door", ".room"):
+            self.path.with_suffix(part).unlink(missing_ok=True)
+
+
+def wants_alone(item: pytest.Item | None) -> bool:
+    """Whether an item is a cell of a chapter, or a test marked ``alone``."""
+    return item is not None and (item.path.suffix == NOTEBOOK or item.get_closest_marker("alone") is not None)
+
+
+class Worker:
+    """The plugin in each process that runs tests."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+        self._turn: ExitStack | None = None  # open while this process has the machine to itself
+        self._threads = os.environ.get(THREADS)
+        self._limit("1")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of pytest-timeout: to wait is no test's fault
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None):
+        """Wait for a turn, and keep it while what comes next wants it too."""
+        if not wants_alone(item):
+            with self.turns.share():
+                return (yield)
+        if self._turn is None:
+            self._turn = ExitStack()
+            self._turn.enter_context(self.turns.alone())
+            self._limit(self._threads)
+        try:
+            return (yield)
+        finally:
+            if not wants_alone(nextitem):
+                self._turn.close()
+                self._turn = None
+                self._limit("1")
+
+    @staticmethod
+    def _limit(threads: str | None) -> None:
+        """Tell the processes that a test starts how many threads to use (None: as many as they like)."""
+        if threads is None:
+            os.environ.pop(THREADS, None)
+        else:
+            os.environ[THREADS] = threads
+
+
+class ByFile(LoadScopeScheduling):
+    """A file's tests run in one process, in their order; so do all chapters, and all tests of the site."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        if path.endswith(NOTEBOOK):
+            return "notebooks"
+        return "tests/site" if path.startswith("tests/site/") else path
+
+
+def _lock_path(uid: str) -> Path:
+    return Path(tempfile.gettempdir()) / f"cvprod-turns-{uid}"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile:
+    """The order of work; xdist asks for it in the process that hands tests out."""
+    return ByFile(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """In a process that runs tests, before anything imports PyTorch: take turns with the others."""
+    if hasattr(config, "workerinput"):
+        config.pluginmanager.register(Worker(Turns(_lock_path(config.workerinput["testrunuid"]))))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Leave no lock behind."""
+    handing_out = session.config.pluginmanager.get_plugin("dsession")
+    if handing_out is not None:
+        Turns(_lock_path(handing_out.nodemanager.testrunuid)).remove()

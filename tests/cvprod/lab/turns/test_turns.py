@@ -1,0 +1,94 @@
+"""Two processes: tests run beside each other, but nothing runs beside a chapter or a test that is marked alone."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import nbformat
+
+from cvprod.lab import notebooks
+from cvprod.lab.turns import Turns
+
+NOTE = """
+import os, time
+from pathlib import Path
+def note(name):
+    begun = time.time()
+    time.sleep(0.4)
+    with Path("notes.txt").open("a") as file:
+        file.write(f"{name} {begun} {time.time()} {os.environ.get('OMP_NUM_THREADS')}\\n")
+"""
+MEET = """
+def test_meets_the_other():
+    Path("MINE").touch()
+    end = time.monotonic() + 30
+    while not Path("OTHER").exists():
+        assert time.monotonic() < end, "nobody ran beside this test"
+        time.sleep(0.02)
+"""
+TESTS = """
+import pytest
+@pytest.mark.alone
+def test_alone():
+    note("alone")
+def test_shared():
+    note("shared")
+"""
+
+
+def run(folder, **environment):
+    """pytest in two processes over what lies in `folder`: what it printed, and the notes as (name, from, to, threads)."""
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "nbval.plugin", "-p", "cvprod.lab.turns"]
+    command += ["-n", "2", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", "."]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "OMP_NUM"))}
+    environment = kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment  # they take seconds to import
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=environment
+    )
+    rows = [line.split() for line in (folder / "notes.txt").read_text().splitlines()]
+    return done, [(name, float(begun), float(ended), threads) for name, begun, ended, threads in rows]
+
+
+def test_side_by_side_and_alone(tmp_path):
+    for mine, other in (("a", "b"), ("b", "a")):
+        (tmp_path / f"test_{mine}.py").write_text(NOTE + MEET.replace("MINE", mine).replace("OTHER", other) + TESTS)
+    cells = [nbformat.v4.new_code_cell(source) for source in (NOTE + "note('cell')", "note('cell')")]
+    notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
+    done, notes = run(tmp_path, OMP_NUM_THREADS="3")
+    assert done.returncode == 0 and "8 passed" in done.stdout, done.stdout + done.stderr
+    assert sorted(name for name, *_ in notes) == ["alone"] * 2 + ["cell"] * 2 + ["shared"] * 2
+    for name, begun, ended, threads in notes:
+        assert threads == ("1" if name == "shared" else "3")
+        beside = [n for n, b, e, _ in notes if (b, e) != (begun, ended) and b < ended and begun < e]
+        assert name == "shared" or not beside, f"{beside} ran beside {name}"
+    chapter = [(begun, ended) for name, begun, ended, _ in notes if name == "cell"]
+    between = [n for n, b, *_ in notes if n != "cell" and min(chapter)[0] < b < max(chapter)[1]]
+    assert not between, f"{between} ran between two cells of a chapter"
+
+
+def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
+    turns, order = Turns(tmp_path / "lock"), []
+
+    def alone():
+        with turns.alone():
+            order.append("alone")
+
+    def late():
+        with turns.share():
+            order.append("late")
+
+    with turns.share():
+        for target in (alone, late):
+            thread = threading.Thread(target=target)
+            thread.start()
+            time.sleep(0.3)
+        assert order == []  # one waits for us, the other behind it
+    end = time.monotonic() + 10
+    while len(order) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert order == ["alone", "late"]
+    turns.remove()
+    assert not list(tmp_path.iterdir())
