@@ -1,9 +1,10 @@
 """Run tests in turns: what measures time has the machine to itself, the rest runs side by side. A plugin for pytest.
 
-``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts a process for each core (pytest-xdist). A chapter, and a
-test that is marked ``alone``, runs while every other process waits; a chapter's cells keep their turn from the first to
-the last. All other tests have a core each, so PyTorch is told to use one thread for them. Without ``-n`` there is one
-process, and nothing here does anything.
+``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts a process for each core (pytest-xdist). A cell of a
+chapter, and a test that is marked ``alone``, runs while every other process waits. Not so a cell with the tag
+``untimed``: it takes long but measures nothing, so other tests run beside it, as they do beside each other. Each of
+those has one core, so PyTorch is told to use one thread. Without ``-n`` there is one process, and nothing here does
+anything.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from nbval.plugin import IPyNbCell
 from xdist.scheduler import LoadScopeScheduling
+
+from cvprod.lab import notebooks
 
 NOTEBOOK = ".ipynb"
 THREADS = "OMP_NUM_THREADS"
@@ -62,8 +66,10 @@ class Turns:
 
 
 def wants_alone(item: pytest.Item | None) -> bool:
-    """Whether an item is a cell of a chapter, or a test marked ``alone``."""
-    return item is not None and (item.path.suffix == NOTEBOOK or item.get_closest_marker("alone") is not None)
+    """Whether an item is a cell of a chapter, but for untimed ones, or a test marked ``alone``."""
+    if isinstance(item, IPyNbCell):
+        return notebooks.UNTIMED not in notebooks.tags(item.cell)
+    return item is not None and item.get_closest_marker("alone") is not None
 
 
 class Worker:

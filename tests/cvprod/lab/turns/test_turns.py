@@ -1,4 +1,4 @@
-"""Two processes: tests run beside each other, but nothing runs beside a chapter or a test that is marked alone."""
+"""Two processes: tests run beside each other and beside untimed cells, but nothing beside what measures time."""
 
 import os
 import subprocess
@@ -39,7 +39,7 @@ def test_shared():
 
 
 def run(folder, **environment):
-    """pytest in two processes over what lies in `folder`: what it printed, and the notes as (name, from, to, threads)."""
+    """pytest in two processes over `folder`: what it printed, and the notes as (name, from, to, threads)."""
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "nbval.plugin", "-p", "cvprod.lab.turns"]
     command += ["-n", "2", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", "."]
@@ -53,13 +53,16 @@ def run(folder, **environment):
 
 
 def test_side_by_side_and_alone(tmp_path):
-    for mine, other in (("a", "b"), ("b", "a")):
+    # The chapter goes to one process and a to the other; then b and c.
+    for mine, other in (("a", "chapter"), ("b", "c"), ("c", "b")):
         (tmp_path / f"test_{mine}.py").write_text(NOTE + MEET.replace("MINE", mine).replace("OTHER", other) + TESTS)
     cells = [nbformat.v4.new_code_cell(source) for source in (NOTE + "note('cell')", "note('cell')")]
+    meet = MEET.replace("MINE", "chapter").replace("OTHER", "a") + "test_meets_the_other()"
+    cells.append(nbformat.v4.new_code_cell(meet, metadata={"tags": ["untimed"]}))
     notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
     done, notes = run(tmp_path, OMP_NUM_THREADS="3")
-    assert done.returncode == 0 and "8 passed" in done.stdout, done.stdout + done.stderr
-    assert sorted(name for name, *_ in notes) == ["alone"] * 2 + ["cell"] * 2 + ["shared"] * 2
+    assert done.returncode == 0 and "12 passed" in done.stdout, done.stdout + done.stderr
+    assert sorted(name for name, *_ in notes) == ["alone"] * 3 + ["cell"] * 2 + ["shared"] * 3
     for name, begun, ended, threads in notes:
         assert threads == ("1" if name == "shared" else "3")
         beside = [n for n, b, e, _ in notes if (b, e) != (begun, ended) and b < ended and begun < e]
