@@ -371,9 +371,7 @@ def nncf_int8(path: str | Path, images: np.ndarray) -> object:
 
     with quiet():
         data = nncf.Dataset([image[None] for image in images])
-        fix = nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE)  # see `pair_sums`
-        model = ov.convert_model(str(path))
-        return nncf.quantize(model, data, subset_size=len(images), advanced_parameters=fix)
+        return nncf.quantize(ov.convert_model(str(path)), data, subset_size=len(images))
 
 
 def openvino_bytes(model: object) -> int:

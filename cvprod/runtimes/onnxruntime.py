@@ -136,16 +136,24 @@ def inspect(path: str | Path) -> dict:
     }
 
 
-def load(path: str | Path, threads: int = 1, *, providers: Sequence[str] = ("CPUExecutionProvider",)) -> OnnxRuntime:
+def load(
+    path: str | Path,
+    threads: int = 1,
+    *,
+    providers: Sequence[str] = ("CPUExecutionProvider",),
+    optimise: str = "all",
+) -> OnnxRuntime:
     """Load an .onnx file.
 
     providers: execution providers in order of preference, e.g. ("CUDAExecutionProvider", "CPUExecutionProvider").
+    optimise: as in `session_options`; "disable" computes a Q/DQ file as it is written, in float, for whichever machine
+    it was made.
 
     Raises ModelFileError, MissingRuntimeError, and UnsupportedPlatformError for a provider that this build lacks:
     ONNX Runtime itself would only warn and run on the CPU.
     """
     path = check_file(path, suffix=SUFFIX)
-    return OnnxRuntime(path, check_threads(threads), tuple(providers))
+    return OnnxRuntime(path, check_threads(threads), tuple(providers), optimise)
 
 
 def session_options(threads: int = 1, *, optimise: str = "all", spin: bool = False):
@@ -158,6 +166,8 @@ def session_options(threads: int = 1, *, optimise: str = "all", spin: bool = Fal
     options = ort.SessionOptions()
     options.intra_op_num_threads = check_threads(threads)
     options.inter_op_num_threads = 1
+    if optimise not in _LEVELS:
+        raise ValueError(f"optimise must be one of {', '.join(_LEVELS)}, not {optimise!r}")
     options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_{_LEVELS[optimise]}")
     # Idle threads sleep instead of spinning: on a shared box they would take the cores that decode the next image.
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
@@ -171,7 +181,7 @@ _LEVELS = {"disable": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABL
 class OnnxRuntime(Runtime):
     """An InferenceSession; any batch."""
 
-    def __init__(self, path: Path, threads: int, providers: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, threads: int, providers: tuple[str, ...], optimise: str) -> None:
         ort = need("onnxruntime", INSTALL)
         missing = [name for name in providers if name not in ort.get_available_providers()]
         if missing:
@@ -180,8 +190,9 @@ class OnnxRuntime(Runtime):
                 "CUDA and TensorRT come with onnxruntime-gpu, Core ML with the macOS wheel"
             )
         self.path, self.threads = path, threads
+        options = session_options(threads, optimise=optimise)
         try:
-            self.session = ort.InferenceSession(str(path), session_options(threads), providers=list(providers))
+            self.session = ort.InferenceSession(str(path), options, providers=list(providers))
         except Exception as error:  # ONNX Runtime has one exception class a status code, and no common base
             raise ModelFileError(f"{path} is damaged or no ONNX model: convert it again ({error})") from error
         inputs = self.session.get_inputs()
