@@ -1,4 +1,4 @@
-"""Files that survive a power cut: written beside their place, synced, renamed."""
+"""Files that survive a power cut (written beside their place, synced, renamed), and locks between processes."""
 
 from __future__ import annotations
 
@@ -42,3 +42,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+    """Wait for the lock of that path: one process holds it, or several that all ask for it `shared`.
+
+    The system opens it when its holder dies. The file is made where it is missing, and stays. Windows has no such
+    locks; there nobody waits.
+    """
+    with path.open("w") as file:
+        if os.name == "posix":
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield

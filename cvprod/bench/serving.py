@@ -38,7 +38,7 @@ from cvprod.repo import deploy_file
 from . import UsageError, peers
 
 CONNECTIONS = (1, 8, 32)
-START_SECONDS = 90.0
+START_SECONDS = 180.0
 _LUA = """
 wrk.method = "POST"
 for name, value in string.gmatch(os.getenv("BENCH_HEADERS"), '"([^"]+)": "([^"]*)"') do

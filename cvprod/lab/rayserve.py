@@ -25,7 +25,7 @@ class RayServe:
     The environment with Ray is made on first use (half a minute). Raises RuntimeError where it does not start.
     """
 
-    def __init__(self, *, patience: float = 90.0) -> None:
+    def __init__(self, *, patience: float = 180.0) -> None:
         python = peers.environment("ray")
         self.folder = tempfile.TemporaryDirectory(prefix="cvprod-ray-")
         # This package and nothing else of our environment, whose other packages are not those of Ray's lock.

@@ -9,7 +9,6 @@ anything.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import pytest
 from nbval.plugin import IPyNbCell
 from xdist.scheduler import LoadScopeScheduling
 
+from cvprod.files import locked
 from cvprod.lab import notebooks
 
 NOTEBOOK = ".ipynb"
@@ -37,32 +37,26 @@ class Turns:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-
-    @contextmanager
-    def _locked(self, part: str, how: int) -> Iterator[None]:
-        with self.path.with_suffix(part).open("w") as file:
-            fcntl.flock(file, how)
-            yield
+        self._door, self._room = path.with_suffix(".door"), path.with_suffix(".room")
 
     @contextmanager
     def share(self) -> Iterator[None]:
         """Together with others that share, as soon as nobody has, or waits for, the lock alone."""
         with ExitStack() as room:
-            with self._locked(".door", fcntl.LOCK_EX):
-                room.enter_context(self._locked(".room", fcntl.LOCK_SH))
+            with locked(self._door):
+                room.enter_context(locked(self._room, shared=True))
             yield
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """With nobody else, as soon as all have left."""
-        with self._locked(".door", fcntl.LOCK_EX), self._locked(".room", fcntl.LOCK_EX):
+        with locked(self._door), locked(self._room):
             yield
 
     def remove(self) -> None:
         """Delete the lock's files."""
-        for part in (".door", ".room"):
-            self.path.with_suffix(part).unlink(missing_ok=True)
+        self._door.unlink(missing_ok=True)
+        self._room.unlink(missing_ok=True)
 
 
 def wants_alone(item: pytest.Item | None) -> bool:

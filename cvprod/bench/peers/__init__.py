@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from cvprod.files import locked
 from cvprod.repo import root
 
 HERE = Path(__file__).parent
@@ -23,6 +24,13 @@ def environment(name: str) -> Path:
     if not lock.is_file():
         return Path(sys.executable)
     folder = root() / "_build" / "peers" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with locked(folder.with_suffix(".making")):  # two processes that made it at once would spoil it
+        return _made(folder, lock)
+
+
+def _made(folder: Path, lock: Path) -> Path:
+    """The environment's Python, after what is missing has been installed."""
     python, stamp = folder / "bin" / "python", folder / "lock.txt"
     if python.exists() and stamp.is_file() and stamp.read_text() == lock.read_text():
         return python
@@ -33,6 +41,6 @@ def environment(name: str) -> Path:
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise RuntimeError(f"the environment of {name} could not be made: {done.stderr.strip()[-300:]}")
+            raise RuntimeError(f"the environment of {lock.stem} could not be made: {done.stderr.strip()[-300:]}")
     shutil.copy(lock, stamp)
     return python

@@ -96,6 +96,7 @@ def place(tmp_path):
 # --- ten times the load ------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_at_once(slow):
     with Service("--workers", 1, "--model", slow, "--no-access-log", "--latency-budget-ms", BUDGET * 1e3) as service:
         address = service.address + "/v1/inspect"
@@ -160,6 +161,7 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
     assert 0 < added(f"cvprod_request_seconds_sum{route}}}") < outside + rest * 1.0
 
 
+@pytest.mark.alone
 def test_without_a_budget_the_queue_explodes_so_that_the_limits_above_mean_something(slow):
     with Service("--workers", 1, "--model", slow, "--no-access-log", "--latency-budget-ms", 100_000) as service:
         address = service.address + "/v1/inspect"

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -21,7 +22,9 @@ pytestmark = pytest.mark.skipif(balancer.binary() is None, reason="needs HAProxy
 
 @pytest.fixture
 def services():
-    found = [Service("--workers", 1, "--latency-budget-ms", 2000, "--no-access-log") for _ in range(3)]
+    words = ("--workers", 1, "--latency-budget-ms", 2000, "--no-access-log")
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: Service(*words), range(3)))
     yield found
     for service in found:
         service.stop()

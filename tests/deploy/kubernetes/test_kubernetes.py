@@ -814,23 +814,33 @@ def test_rules_fire_on_known_numbers(tmp_path):
 # --- checkov ---
 
 
+OVERLAYS = ["base", "overlays/gpu", "overlays/production"]  # the others are parts of these
+
+
 @pytest.fixture(scope="module")
-def checkov():
-    """scan(file) -> (failed, skipped) sets of (check, resource)."""
-    program = python_tool("checkov", "checkov==3.3.30") / "checkov"
-
-    def scan(path):
-        options = ("--framework", "kubernetes", "--output", "json", "--skip-download")
-        done = run(program, "--file", path, *options, env={**os.environ, "BC_SKIP_MAPPING": "TRUE"})
-        report = json.loads(done.stdout)
-        results = report["results"]
-        assert report["summary"]["parsing_errors"] == 0 and report["summary"]["passed"] > 10
-        pairs = [
-            {(c["check_id"], c["resource"]) for c in results.get(k, [])} for k in ("failed_checks", "skipped_checks")
-        ]
-        return pairs[0], pairs[1]
-
-    return scan
+def checkov(tmp_path_factory):
+    """What one run of checkov (it takes long to start) found: name -> (failed, skipped) sets of (check, resource)."""
+    program, folder = python_tool("checkov", "checkov==3.3.30") / "checkov", tmp_path_factory.mktemp("checkov")
+    spoilt = of(render(KUBERNETES / "base"), "Deployment")
+    put(_container(spoilt[0]), "securityContext", {"privileged": True})
+    given = {overlay: text(KUBERNETES / overlay) for overlay in OVERLAYS}
+    given["operators"] = yaml.safe_dump_all([deployment for _, deployment in pods_of_operators()])
+    given["privileged"] = yaml.safe_dump_all(spoilt)
+    files = []
+    for number, content in enumerate(given.values()):
+        (folder / str(number)).mkdir()  # one that is seen alone: checks look at what stands beside a resource
+        files.append(folder / str(number) / "rendered.yaml")
+        files[-1].write_text(content)
+    options = ("--framework", "kubernetes", "--output", "json", "--skip-download")
+    done = run(program, "--file", *files, *options, env={**os.environ, "BC_SKIP_MAPPING": "TRUE"})
+    report = json.loads(done.stdout)
+    assert report["summary"]["parsing_errors"] == 0 and report["summary"]["passed"] > 10 * len(given)
+    found = {name: (set(), set()) for name in given}
+    for kind, index in (("failed_checks", 0), ("skipped_checks", 1)):
+        for c in report["results"].get(kind, []):
+            (name,) = (name for name, file in zip(given, files, strict=True) if c["file_abs_path"] == str(file))
+            found[name][index].add((c["check_id"], c["resource"]))
+    return found
 
 
 def skips(objects) -> dict[str, str]:
@@ -844,23 +854,18 @@ def skips(objects) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("overlay", ["base", "overlays/gpu", "overlays/production"])  # the others are parts of these
-def test_checkov_finds_nothing_but_what_is_explained(checkov, overlay, tmp_path):
-    path = tmp_path / "rendered.yaml"
-    path.write_text(text(KUBERNETES / overlay))
-    failed, skipped = checkov(path)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_checkov_finds_nothing_but_what_is_explained(checkov, overlay):
+    failed, skipped = checkov[overlay]
     explained = skips(render(KUBERNETES / overlay))
     assert failed == set()
     assert {check for check, _ in skipped} == set(explained), "a skip that nothing needs, or one without a reason"
     assert all(len(reason) > 30 for reason in explained.values())
 
 
-def test_checkov_over_the_operators_pods(checkov, tmp_path):
+def test_checkov_over_the_operators_pods(checkov):
     """KServe's and KubeRay's pods are in fields that checkov does not read, so it gets them as Deployments."""
-    path = tmp_path / "pods.yaml"
-    given = [deployment for _, deployment in pods_of_operators()]
-    path.write_text(yaml.safe_dump_all(given))
-    failed, _ = checkov(path)
+    failed, _ = checkov["operators"]
     # As in base: digests are CI's, and tags are not moved.
     left = {(check, resource.split(".")[1]) for check, resource in failed} - {
         (check, name) for name, _ in pods_of_operators() for check in ("CKV_K8S_43", "CKV_K8S_15", "CKV2_K8S_6")
@@ -873,12 +878,8 @@ def test_checkov_over_the_operators_pods(checkov, tmp_path):
     assert left == explained
 
 
-def test_checkov_sees_a_privileged_pod(checkov, tmp_path):
-    objects = of(render(KUBERNETES / "base"), "Deployment")
-    put(_container(objects[0]), "securityContext", {"privileged": True})
-    path = tmp_path / "rendered.yaml"
-    path.write_text(yaml.safe_dump_all(objects))
-    assert {"CKV_K8S_16", "CKV_K8S_22", "CKV_K8S_20"} <= {check for check, _ in checkov(path)[0]}
+def test_checkov_sees_a_privileged_pod(checkov):
+    assert {"CKV_K8S_16", "CKV_K8S_22", "CKV_K8S_20"} <= {check for check, _ in checkov["privileged"][0]}
 
 
 # --- The settings of the manifest, in the real service ---

@@ -228,7 +228,7 @@ def test_a_folder_is_scored_file_by_file(python, environment, expected, tmp_path
     (pictures / "cut.jpg").write_bytes(JPEGS[0][:300])
     (pictures / ".thumbnails.jpg").write_bytes(JPEGS[0])
     running = start(python, environment, tmp_path, "some pictures", "out", "--workers", "1")
-    out, err = running.communicate(timeout=120)
+    out, err = running.communicate(timeout=300)
     assert running.returncode == 0, err
     assert out.splitlines()[-1] == "43 files scored, results in out"
     assert "left out, for a name that begins with . or _: 1, such as .thumbnails.jpg" in err
@@ -259,6 +259,6 @@ def test_wrong_use_is_said_before_anything_is_started(python, environment, tmp_p
     ]
     running = [start(python, environment, tmp_path, *words) for words, _, _ in cases]
     for process, (_, status, why) in zip(running, cases, strict=True):
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
         assert (process.returncode, out) == (status, "") and why in err and "Traceback" not in err
     assert not (tmp_path / "out").exists() and (tmp_path / "there/old.json").read_text() == "{}"
