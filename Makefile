@@ -45,8 +45,10 @@ serve-book: book ## Render the book and serve it on http://127.0.0.1:8000
 serve: $(READY) ## Start the inspection service on http://127.0.0.1:8000 (gRPC on 8001)
 	@$(BIN)/python -m cvprod.serving --grpc-port 8001 --log-format text $(SERVE_ARGS)
 
-weights: $(READY) ## Retrain every shipped network (about an hour on two cores)
+weights: $(READY) ## Retrain every shipped network, and what is made of them (about two hours on two cores)
 	@$(BIN)/python -m cvprod.models train --all && $(BIN)/python -m cvprod.optimize train
+	@$(BIN)/python -m cvprod.serving calibrate && $(BIN)/python -m cvprod.edge vectors --out deploy/mobile/vectors
+	@$(BIN)/python -m cvprod.edge apps
 
 exercises: $(READY) ## Generate exercises/release from exercises/source
 	@$(BIN)/python -m cvprod.lab.exercises generate
