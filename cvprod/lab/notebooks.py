@@ -6,7 +6,6 @@ rewritten without a decision (outputs, counts, metadata). The rules:
 * outputs are committed only for cells that this project's CI cannot run, and those say where they were recorded;
 * a cell that needs hardware carries the hardware's tag and both skip tags, and no other cell is skipped
   (myst-nb obeys ``skip-execution``, nbval only ``nbval-skip``);
-* a cell that is tagged ``untimed``, so that tests may run beside it, calls nothing that measures time;
 * the bootstrap cell is the same everywhere;
 * Markdown lines are at most 100 characters (outside tables and links).
 """
@@ -26,12 +25,13 @@ from cvprod.repo import ROOT
 
 HARDWARE_TAGS = frozenset({"gpu", "tensorrt", "jetson", "coral", "macos", "android", "docker", "cloud"})
 SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})
-#: A cell that takes long and measures no time; see cvprod.lab.turns.
-UNTIMED = "untimed"
+#: What a cell calls to measure time, and the tag of one that does so by a function of its own; see `measures_time`.
 TIMING = re.compile(
     r"\bmeasure\.(latency|compare|throughput|cold_start|parallelism|undisturbed|best|peak_flops|peak_bandwidth)\b"
-    r"|\b(http_load|load|batching|crew|bench)\.\w+\(|\bperf_counter\(|compare\.judge\(|\bsearch\.search\("
+    r"|\b(compare\.judge|parity\.compare|search\.search|bench\.measure|balancer\.Callers|rayserve\.RayServe)\("
+    r"|\b(load|http_load|batching|crew)\.\w+\(|\b(perf_counter|monotonic)\("
 )
+TIMED = "timed"
 BOOTSTRAP = (Path(__file__).parent / "bootstrap_cell.py.txt").read_text().strip()
 MARKDOWN_WIDTH = 100
 #: What a committed notebook keeps of its file-level metadata.
@@ -60,6 +60,11 @@ def tags(cell: nbformat.NotebookNode) -> set[str]:
 def hardware(cell: nbformat.NotebookNode) -> set[str]:
     """Return the hardware that a cell needs, as tags; empty for a cell that any CPU runs."""
     return tags(cell) & HARDWARE_TAGS
+
+
+def measures_time(cell: nbformat.NotebookNode) -> bool:
+    """Whether anything that runs beside the cell would spoil what it shows."""
+    return TIMED in tags(cell) or TIMING.search(cell.source) is not None
 
 
 def _outputs_allowed(cell: nbformat.NotebookNode) -> bool:
@@ -106,8 +111,6 @@ def _cell_faults(cell: nbformat.NotebookNode) -> Iterator[str]:
         yield f"needs {', '.join(sorted(needs))} but lacks the tag {', '.join(sorted(SKIP_TAGS - skips))}"
     if skips and not needs:
         yield f"is skipped ({', '.join(sorted(skips))}) but names no hardware it needs"
-    if UNTIMED in tags(cell) and (timing := TIMING.search(cell.source)):
-        yield f"is tagged {UNTIMED} but measures time ({timing[0]})"
     if cell.cell_type == "code":
         if cell.outputs and not _outputs_allowed(cell):
             yield "has committed outputs"

@@ -1,10 +1,9 @@
 """Run tests in turns: what measures time has the machine to itself, the rest runs side by side. A plugin for pytest.
 
-``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts a process for each core (pytest-xdist). A cell of a
-chapter, and a test that is marked ``alone``, runs while every other process waits. Not so a cell with the tag
-``untimed``: it takes long but measures nothing, so other tests run beside it, as they do beside each other. Each of
-those has one core, so PyTorch is told to use one thread. Without ``-n`` there is one process, and nothing here does
-anything.
+``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts a process for each core (pytest-xdist). A chapter's cell
+that measures time, and a test that is marked ``alone``, run while every other process waits. All others run beside
+each other and have one core each, so PyTorch is told to use one thread. Without ``-n`` there is one process, and
+nothing here does anything.
 """
 
 from __future__ import annotations
@@ -60,9 +59,9 @@ class Turns:
 
 
 def wants_alone(item: pytest.Item | None) -> bool:
-    """Whether an item is a cell of a chapter, but for untimed ones, or a test marked ``alone``."""
+    """Whether an item is a cell that measures time, or a test marked ``alone``."""
     if isinstance(item, IPyNbCell):
-        return notebooks.UNTIMED not in notebooks.tags(item.cell)
+        return notebooks.measures_time(item.cell)
     return item is not None and item.get_closest_marker("alone") is not None
 
 
@@ -78,20 +77,21 @@ class Worker:
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of pytest-timeout: to wait is no test's fault
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None):
         """Wait for a turn, and keep it while what comes next wants it too."""
-        if not wants_alone(item):
+        alone = wants_alone(item)
+        # A chapter's kernel lives for many cells, and says itself how many threads it uses.
+        self._limit(self._threads if alone or isinstance(item, IPyNbCell) else "1")
+        if not alone:
             with self.turns.share():
                 return (yield)
         if self._turn is None:
             self._turn = ExitStack()
             self._turn.enter_context(self.turns.alone())
-            self._limit(self._threads)
         try:
             return (yield)
         finally:
             if not wants_alone(nextitem):
                 self._turn.close()
                 self._turn = None
-                self._limit("1")
 
     @staticmethod
     def _limit(threads: str | None) -> None:

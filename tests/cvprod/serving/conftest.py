@@ -82,9 +82,12 @@ class Service:
             return answer.read().decode()
 
     def workers(self):
-        """Process ids of the workers."""
-        nurseries = psutil.Process(self.process.pid).children()
-        return [worker.pid for nursery in nurseries for worker in nursery.children()]
+        """Process ids of the workers; none where one of those that are asked has just died."""
+        try:
+            nurseries = psutil.Process(self.process.pid).children()
+            return [worker.pid for nursery in nurseries for worker in nursery.children()]
+        except psutil.NoSuchProcess:
+            return []
 
     def stop(self, number=signal.SIGTERM):
         """Exit status."""

@@ -814,7 +814,7 @@ def test_rules_fire_on_known_numbers(tmp_path):
 # --- checkov ---
 
 
-OVERLAYS = ["base", "overlays/gpu", "overlays/production"]  # the others are parts of these
+SCANNED = ["base", "overlays/gpu", "overlays/production"]  # the others are parts of these
 
 
 @pytest.fixture(scope="module")
@@ -823,7 +823,7 @@ def checkov(tmp_path_factory):
     program, folder = python_tool("checkov", "checkov==3.3.30") / "checkov", tmp_path_factory.mktemp("checkov")
     spoilt = of(render(KUBERNETES / "base"), "Deployment")
     put(_container(spoilt[0]), "securityContext", {"privileged": True})
-    given = {overlay: text(KUBERNETES / overlay) for overlay in OVERLAYS}
+    given = {overlay: text(KUBERNETES / overlay) for overlay in SCANNED}
     given["operators"] = yaml.safe_dump_all([deployment for _, deployment in pods_of_operators()])
     given["privileged"] = yaml.safe_dump_all(spoilt)
     files = []
@@ -854,7 +854,7 @@ def skips(objects) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", SCANNED)
 def test_checkov_finds_nothing_but_what_is_explained(checkov, overlay):
     failed, skipped = checkov[overlay]
     explained = skips(render(KUBERNETES / overlay))
