@@ -56,10 +56,10 @@ def test_side_by_side_and_alone(tmp_path):
     # The chapter goes to one process and a to the other; then b and c.
     for mine, other in (("a", "chapter"), ("b", "c"), ("c", "b")):
         (tmp_path / f"test_{mine}.py").write_text(NOTE + MEET.replace("MINE", mine).replace("OTHER", other) + TESTS)
-    noting = (NOTE + "note('cell')\nfrom time import monotonic as clock", "note('cell')")
-    cells = [nbformat.v4.new_code_cell(source, metadata={"tags": ["timed"]}) for source in noting]
-    meet = MEET.replace("MINE", "chapter").replace("OTHER", "a") + "test_meets_the_other()"
-    cells.append(nbformat.v4.new_code_cell(meet.replace("time.monotonic", "clock")))  # not what measures_time knows
+    meet = MEET.replace("MINE", "chapter").replace("OTHER", "a").replace("time.monotonic", "clock")
+    first = f"{NOTE}\nfrom time import monotonic as clock\n{meet}\ntest_meets_the_other()"  # no call that is known
+    timed = [nbformat.v4.new_code_cell("note('cell')", metadata={"tags": ["timed"]}) for _ in range(2)]
+    cells = [nbformat.v4.new_code_cell(first), *timed]
     notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
     done, notes = run(tmp_path, OMP_NUM_THREADS="3")
     assert done.returncode == 0 and "12 passed" in done.stdout, done.stdout + done.stderr
