@@ -22,7 +22,7 @@ from cvprod.surface import TileSet
 from . import fuse, prune, quantize, zoo
 
 SPARSITY = 0.5  # of the unstructured candidate: what the baseline bears without training on
-FEWEST = 35  # tiles on which even the slowest candidate is judged: five of each class
+FEWEST = 105  # tiles on which even the slowest candidate is judged: fifteen of each class
 
 
 @dataclass(frozen=True)
