@@ -146,7 +146,7 @@ def judge(
     *,
     repeats: int = 200,
     tiles: Mapping[str, int] | None = None,
-    seconds: float = 60.0,
+    seconds: float = 120.0,
     threads: int = 1,
     progress: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:
@@ -161,9 +161,8 @@ def judge(
     with measure.threads(threads):
         progress(f"latency of {len(candidates)} candidates, interleaved")
         timed = measure.compare({c.name: lambda p=c.predict: p(one) for c in candidates}, warmup=5, repeats=repeats)
-    affordable = {name: max(FEWEST, int(seconds * 1e3 / time.p50_ms)) for name, time in timed.items()} | dict(
-        tiles or {}
-    )
+    affordable = {name: max(FEWEST, int(seconds * 1e3 / time.p50_ms)) for name, time in timed.items()}
+    affordable |= tiles or {}
     parts = [test[: affordable[candidate.name]] for candidate in candidates]
 
     def accuracy_of(candidate: Candidate, part: TileSet) -> float:
