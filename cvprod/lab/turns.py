@@ -17,11 +17,14 @@ from pathlib import Path
 import pytest
 from nbval.plugin import IPyNbCell
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from cvprod.files import locked
 from cvprod.lab import notebooks
 
 NOTEBOOK = ".ipynb"
+#: Units of work that are more than a file.
+CHAPTERS, SITE = "notebooks", "tests/site"
 THREADS = "OMP_NUM_THREADS"
 
 
@@ -103,13 +106,32 @@ class Worker:
 
 
 class ByFile(LoadScopeScheduling):
-    """A file's tests run in one process, in their order; so do all chapters, and all tests of the site."""
+    """A file's tests run in one process, in their order; so do all chapters, and all tests of the site.
+
+    The site is rendered from what the chapters put out, and its tests take longest: they come right after the chapters.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
         if path.endswith(NOTEBOOK):
-            return "notebooks"
-        return "tests/site" if path.startswith("tests/site/") else path
+            return CHAPTERS
+        return SITE if path.startswith(f"{SITE}/") else path
+
+    def _may_render(self, node: WorkerController) -> bool:
+        """Whether tests of the site that this process gets now will find all chapters executed."""
+        if CHAPTERS in self.assigned_work[node]:
+            return True  # it works in order
+        running = (work[CHAPTERS] for work in self.assigned_work.values() if CHAPTERS in work)
+        return CHAPTERS not in self.workqueue and all(all(done.values()) for done in running)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        if SITE in self.workqueue:
+            self.workqueue.move_to_end(SITE, last=not self._may_render(node))
+        super()._assign_work_unit(node)
+
+    def _reschedule(self, node: WorkerController) -> None:
+        if list(self.workqueue) != [SITE] or self._may_render(node):
+            super()._reschedule(node)
 
 
 def _lock_path(uid: str) -> Path:

@@ -38,11 +38,12 @@ def test_shared():
 """
 
 
-def run(folder, **environment):
+def run(folder, paths=(".",), **environment):
     """pytest in two processes over `folder`: what it printed, and the notes as (name, from, to, threads)."""
+    (folder / "notes.txt").touch()
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "nbval.plugin", "-p", "cvprod.lab.turns"]
-    command += ["-n", "2", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", "."]
+    command += ["-n", "2", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", *paths]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "OMP_NUM"))}
     environment = kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment  # they take seconds to import
     done = subprocess.run(
@@ -71,6 +72,28 @@ def test_side_by_side_and_alone(tmp_path):
     chapter = [(begun, ended) for name, begun, ended, _ in notes if name == "cell"]
     between = [n for n, b, *_ in notes if n != "cell" and min(chapter)[0] < b < max(chapter)[1]]
     assert not between, f"{between} ran between two cells of a chapter"
+
+
+def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
+    (tmp_path / "tests" / "site").mkdir(parents=True)
+    end = "import time; time.sleep(1.5); open('chapter', 'w').write('')"
+    cells = [nbformat.v4.new_code_cell(source) for source in ("1", "2", "3", end)]
+    notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
+    log = "from pathlib import Path\ndef note(name):\n    with Path('order').open('a') as f: f.write(name)\n"
+    there = "def test_chapters_are_there():\n    assert Path('chapter').exists()\n    note('s')\n"
+    (tmp_path / "tests/site/test_site.py").write_text(log + there)
+    for number in range(8):
+        few = f"import time\ndef test_{number}():\n    time.sleep(0.5)\n    note('{number}')\n"
+        (tmp_path / f"tests/test_{number}.py").write_text(log + few)
+    done, _ = run(tmp_path, ["chapter.ipynb", "tests"])
+    assert done.returncode == 0 and "13 passed" in done.stdout, done.stdout + done.stderr
+    assert "s" in (tmp_path / "order").read_text()[:-1], "the site came last"
+    # Where nothing else is left, the other process waits with its last test, and all comes to an end.
+    for number in range(1, 8):
+        (tmp_path / f"tests/test_{number}.py").unlink()
+    (tmp_path / "chapter").unlink()
+    done, _ = run(tmp_path, ["chapter.ipynb", "tests"])
+    assert done.returncode == 0 and "6 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
