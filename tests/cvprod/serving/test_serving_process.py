@@ -280,6 +280,7 @@ def test_a_spoilt_model_is_refused_and_the_old_one_stays_even_after_a_crash(star
     assert json.loads(service.post(JPEG))["model"]["version"] == "v0"
 
 
+@pytest.mark.alone
 def test_overload_keeps_the_promise_to_those_it_accepts(start):
     service = start("--workers", 2, "--latency-budget-ms", 30, "--no-access-log")
     quiet = memory(service)
