@@ -147,6 +147,15 @@ class Callers:
 
 
 def workers(service: Service) -> list[int]:
-    """Process numbers of a service's workers, those that may be killed."""
-    nurseries = psutil.Process(service.process.pid).children()
-    return [worker.pid for nursery in nurseries for worker in nursery.children()]
+    """Process numbers of a service's workers, those that may be killed.
+
+    Raises psutil.NoSuchProcess where the service itself has ended.
+    """
+    supervisor = psutil.Process(service.process.pid)
+    while True:
+        try:
+            return [worker.pid for nursery in supervisor.children() for worker in nursery.children()]
+        except psutil.NoSuchProcess:
+            if not supervisor.is_running():
+                raise
+            # Else one of its children has died between the two questions: ask again.

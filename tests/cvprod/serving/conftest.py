@@ -8,9 +8,9 @@ import sys
 import time
 import urllib.request
 
-import psutil
 import pytest
 
+from cvprod.lab import balancer
 from cvprod.serving.app import App
 from cvprod.serving.engine import Engine
 from cvprod.serving.model import Model
@@ -82,12 +82,8 @@ class Service:
             return answer.read().decode()
 
     def workers(self):
-        """Process ids of the workers; none where one of those that are asked has just died."""
-        try:
-            nurseries = psutil.Process(self.process.pid).children()
-            return [worker.pid for nursery in nurseries for worker in nursery.children()]
-        except psutil.NoSuchProcess:
-            return []
+        """Process ids of the workers."""
+        return balancer.workers(self)
 
     def stop(self, number=signal.SIGTERM):
         """Exit status."""

@@ -24,7 +24,8 @@ def run(folder, *options, **files):
     for name, cells in files.items():
         code = [nbformat.v4.new_code_cell(source, metadata={"tags": tags}) for source, tags in cells]
         notebooks.write(nbformat.v4.new_notebook(cells=code), folder / f"{name}.ipynb")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "nbval.plugin", "--nbval-lax", "--nbval-current-env"]
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider"]
+    command += ["-p", "nbval.plugin"]
     quick = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # the other plugins take seconds to import
     done = subprocess.run(
         [*command, *options, "."], cwd=folder, capture_output=True, text=True, timeout=120, check=False, env=quick
