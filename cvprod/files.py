@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -45,15 +45,19 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, shared: bool = False) -> Iterator[None]:
+def locked(path: Path, *, shared: bool = False) -> Iterator[Callable[[], None]]:
     """Wait for the lock of that path: one process holds it, or several that all ask for it `shared`.
 
-    The system opens it when its holder dies. The file is made where it is missing, and stays. Windows has no such
-    locks; there nobody waits.
+    The block is given a function that lets others share the lock from then on. The system opens it when its holder
+    dies. The file is made where it is missing, and stays. Windows has no such locks; there nobody waits.
     """
-    with path.open("w") as file:
+
+    def take(shared: bool) -> None:
         if os.name == "posix":
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
+
+    with path.open("w") as file:
+        take(shared)
+        yield lambda: take(shared=True)

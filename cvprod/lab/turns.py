@@ -1,16 +1,17 @@
 """Run tests in turns: what measures time has the machine to itself, the rest runs side by side. A plugin for pytest.
 
-``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts a process for each core (pytest-xdist). A chapter's cell
-that measures time, and a test that is marked ``alone``, run while every other process waits. All others run beside
-each other and have one core each, so PyTorch is told to use one thread. Without ``-n`` there is one process, and
-nothing here does anything.
+``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts one process more than there are cores (pytest-xdist),
+because tests of servers mostly wait. A chapter's cell that measures time, and a test that is marked ``alone``, run
+while every other process waits. All others run beside each other, so PyTorch is told to use one thread. Without ``-n``
+there is one process, and nothing here does anything.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,6 +27,8 @@ NOTEBOOK = ".ipynb"
 #: Units of work that are more than a file.
 CHAPTERS, SITE = "notebooks", "tests/site"
 THREADS = "OMP_NUM_THREADS"
+#: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
+FEW, QUICK = 3, 1.0
 
 
 class Turns:
@@ -50,10 +53,17 @@ class Turns:
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """With nobody else, as soon as all have left."""
-        with locked(self._door), locked(self._room):
-            yield
+    def alone(self) -> Iterator[Callable[[], None]]:
+        """With nobody else, as soon as all have left. The block is given a function that lets the others in."""
+        with ExitStack() as door:
+            door.enter_context(locked(self._door))
+            with locked(self._room) as share:
+
+                def let_in() -> None:
+                    share()  # first, while nobody can wait for the room: what stands at the door gets no turn between
+                    door.close()
+
+                yield let_in
 
     def remove(self) -> None:
         """Delete the lock's files."""
@@ -68,33 +78,52 @@ def wants_alone(item: pytest.Item | None) -> bool:
     return item is not None and item.get_closest_marker("alone") is not None
 
 
+def soon(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Whether one of the next few items, in the same file, wants the machine alone."""
+    if nextitem is None:
+        return False
+    items = item.session.items
+    first = items.index(nextitem)
+    return any(wants_alone(later) for later in items[first : first + FEW + 1] if later.path == item.path)
+
+
 class Worker:
     """The plugin in each process that runs tests."""
 
     def __init__(self, turns: Turns) -> None:
         self.turns = turns
-        self._turn: ExitStack | None = None  # open while this process has the machine to itself
+        self._turn = ExitStack()
+        self._let_in: Callable[[], None] | None = None  # while this process has the machine to itself
         self._threads = os.environ.get(THREADS)
         self._limit("1")
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of pytest-timeout: to wait is no test's fault
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None):
-        """Wait for a turn, and keep it while what comes next wants it too."""
+        """Wait for a turn, and keep it while what comes soon wants it too."""
         alone = wants_alone(item)
         # A chapter's kernel lives for many cells, and says itself how many threads it uses.
         self._limit(self._threads if alone or isinstance(item, IPyNbCell) else "1")
-        if not alone:
-            with self.turns.share():
-                return (yield)
-        if self._turn is None:
-            self._turn = ExitStack()
-            self._turn.enter_context(self.turns.alone())
+        if alone and self._let_in is None:
+            self._let_in = self._turn.enter_context(self.turns.alone())
+        elif self._let_in is None:
+            self._turn.enter_context(self.turns.share())
+        long = None if alone or self._let_in is None else threading.Timer(QUICK, self._share)
+        if long:
+            long.start()
         try:
             return (yield)
         finally:
-            if not wants_alone(nextitem):
+            if long:
+                long.cancel()
+                long.join()
+            if self._let_in is None or not soon(item, nextitem):
                 self._turn.close()
-                self._turn = None
+                self._let_in = None
+
+    def _share(self) -> None:
+        """Let the others in."""
+        self._let_in()
+        self._let_in = None
 
     @staticmethod
     def _limit(threads: str | None) -> None:
@@ -132,6 +161,11 @@ class ByFile(LoadScopeScheduling):
     def _reschedule(self, node: WorkerController) -> None:
         if list(self.workqueue) != [SITE] or self._may_render(node):
             super()._reschedule(node)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """What ``-n auto`` means."""
+    return (os.cpu_count() or 1) + 1
 
 
 def _lock_path(uid: str) -> Path:

@@ -74,6 +74,41 @@ def test_side_by_side_and_alone(tmp_path):
     assert not between, f"{between} ran between two cells of a chapter"
 
 
+def test_quick_cells_between_keep_the_machine_and_a_long_one_lets_others_in(tmp_path):
+    long = "import time; Path('long').touch()\nwhile not Path('came').exists(): time.sleep(0.05)"
+    sources = [
+        f"{NOTE}\nPath('chapter').touch()",
+        "note('cell')",
+        "note('quick')",
+        "note('cell')",
+        long,
+        "note('cell')",
+    ]
+    tags = {"tags": ["timed"]}
+    cells = [nbformat.v4.new_code_cell(source, metadata=tags if "'cell'" in source else {}) for source in sources]
+    notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
+    looks = """
+import pytest
+@pytest.mark.parametrize("turn", range(80))
+def test_looks(turn):
+    while not Path("chapter").exists():
+        time.sleep(0.02)
+    if Path("long").exists():
+        Path("came").touch()
+    note("look")
+"""
+    (tmp_path / "test_a.py").write_text(NOTE.replace("0.4", "0.1") + looks)
+    done, notes = run(tmp_path)
+    assert done.returncode == 0 and "86 passed" in done.stdout, done.stdout + done.stderr
+    own = [(begun, ended) for name, begun, ended, _ in notes if name != "look"]
+    assert len(own) == 4
+    looked = [(begun, ended) for name, begun, ended, _ in notes if name == "look"]
+    assert not [1 for b, e in own for begun, ended in looked if begun < e and b < ended]
+    second, third = own[2][1], own[3][0]  # the long cell is between them
+    assert [begun for begun, _ in looked if second < begun < third]
+    assert not [begun for begun, _ in looked if own[0][0] < begun < second]  # two cells and what is between
+
+
 def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
     (tmp_path / "tests" / "site").mkdir(parents=True)
     end = "import time; time.sleep(1.5); open('chapter', 'w').write('')"
