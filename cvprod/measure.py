@@ -10,6 +10,7 @@ import contextlib
 import functools
 import importlib.metadata
 import json
+import math
 import os
 import pickle
 import platform
@@ -118,24 +119,31 @@ def compare(
     warmup: int = 10,
     repeats: int = 200,
     rounds: int = 20,
+    seconds: float = math.inf,
     seed: int = 0,
 ) -> dict[str, Latency]:
     """Time several functions side by side: `repeats` calls of each, spread over `rounds` in random order.
 
     A machine's speed drifts (turbo, neighbours, heat). Interleaving gives every candidate the same share of
-    the good and the bad minutes, so ratios between them hold even where absolute times do not.
+    the good and the bad minutes, so ratios between them hold even where absolute times do not. One that has taken
+    `seconds` [s] in all is called no more after its round: fewer samples of it, and only from the first rounds.
     """
     if not fns:
         raise ValueError("compare needs at least one function.")
     for fn in fns.values():
+        begun = time.perf_counter()
         for _ in range(warmup):
             fn()
+            if time.perf_counter() - begun > seconds / 4:
+                break
     rng = np.random.default_rng(seed)
     rounds = max(1, min(rounds, repeats))
     samples: dict[str, list[np.ndarray]] = {name: [] for name in fns}
     names = list(fns)
     for share in np.diff(np.linspace(0, repeats, rounds + 1).astype(int)):
         for name in (names[index] for index in rng.permutation(len(names))):  # a name may be a tuple
+            if sum(part.sum() for part in samples[name]) > seconds:
+                continue
             # One untimed call first: the previous candidate has just evicted this one's data from the caches.
             samples[name].append(latency(fns[name], warmup=1, repeats=int(share)).samples)
     return {name: Latency(np.concatenate(parts)) for name, parts in samples.items()}

@@ -55,7 +55,9 @@ def run(args: argparse.Namespace) -> int:
                 raise UsageError(str(error)) from error
         # bfloat16 takes minutes on a CPU that has to emulate it; what claims are made of is judged on every tile.
         whole = dict.fromkeys(("baseline", "pipeline"), len(test))
-        table = compare.judge(candidates, test, repeats=args.repeats, tiles=whole, progress=_say)
+        _say(f"latency of {len(candidates)} candidates, interleaved")
+        timed = compare.race(candidates, test.images[:1], repeats=args.repeats)
+        table = compare.judge(candidates, timed, test, tiles=whole, progress=_say)
     print(_text(table))
     if args.json:
         rows = table.reset_index().to_dict(orient="records")

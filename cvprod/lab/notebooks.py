@@ -28,10 +28,10 @@ SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})
 #: What a cell calls to measure time, and the tag of one that does so by a function of its own; see `measures_time`.
 TIMING = re.compile(
     r"\bmeasure\.(latency|compare|throughput|cold_start|parallelism|undisturbed|best|peak_flops|peak_bandwidth)\b"
-    r"|\b(compare\.judge|parity\.compare|search\.search|bench\.measure|balancer\.Callers|rayserve\.RayServe)\("
+    r"|\b(compare\.race|parity\.compare|search\.search|bench\.measure|balancer\.Callers|rayserve\.RayServe)\("
     r"|\b(load|http_load|batching|crew)\.\w+\(|\b(perf_counter|monotonic)\("
 )
-TIMED = "timed"
+TIMED, UNTIMED = "timed", "untimed"
 BOOTSTRAP = (Path(__file__).parent / "bootstrap_cell.py.txt").read_text().strip()
 MARKDOWN_WIDTH = 100
 #: What a committed notebook keeps of its file-level metadata.
@@ -64,7 +64,8 @@ def hardware(cell: nbformat.NotebookNode) -> set[str]:
 
 def measures_time(cell: nbformat.NotebookNode) -> bool:
     """Whether anything that runs beside the cell would spoil what it shows."""
-    return TIMED in tags(cell) or TIMING.search(cell.source) is not None
+    found = tags(cell)
+    return TIMED in found or (UNTIMED not in found and TIMING.search(cell.source) is not None)
 
 
 def _outputs_allowed(cell: nbformat.NotebookNode) -> bool:

@@ -9,6 +9,7 @@ there is one process, and nothing here does anything.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -23,9 +24,10 @@ from xdist.workermanage import WorkerController
 from cvprod.files import locked
 from cvprod.lab import notebooks
 
-NOTEBOOK = ".ipynb"
-#: Units of work that are more than a file.
-CHAPTERS, SITE = "notebooks", "tests/site"
+NOTEBOOK, LEDGER = ".ipynb", "notebooks/ledger.ipynb"
+#: Units of work that are more than a file: chapters with odd and with even numbers, and what needs all of them.
+ODD, EVEN, SITE = "odd chapters", "even chapters", "tests/site"
+CHAPTERS = {ODD, EVEN}
 THREADS = "OMP_NUM_THREADS"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
@@ -135,23 +137,34 @@ class Worker:
 
 
 class ByFile(LoadScopeScheduling):
-    """A file's tests run in one process, in their order; so do all chapters, and all tests of the site.
+    """A file's tests run in one process, in their order; so does every second chapter, and all tests of the site.
 
-    The site is rendered from what the chapters put out, and its tests take longest: they come right after the chapters.
+    The site is rendered from what the chapters put out, and its tests take longest: they come right after the chapters,
+    with the ledger, which shows what all of them measured.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
+        if path == LEDGER or path.startswith(f"{SITE}/"):
+            return SITE
         if path.endswith(NOTEBOOK):
-            return CHAPTERS
-        return SITE if path.startswith(f"{SITE}/") else path
+            number = re.match(r"\d+", Path(path).name)
+            return ODD if number and int(number[0]) % 2 else EVEN
+        return path
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Give the process more to do, and also those that waited for chapters of another one."""
+        super().mark_test_complete(node, item_index, duration)
+        if list(self.workqueue) == [SITE]:
+            for other in self.nodes:
+                if other is not node and list(self.workqueue) == [SITE]:
+                    self._reschedule(other)
 
     def _may_render(self, node: WorkerController) -> bool:
-        """Whether tests of the site that this process gets now will find all chapters executed."""
-        if CHAPTERS in self.assigned_work[node]:
-            return True  # it works in order
-        running = (work[CHAPTERS] for work in self.assigned_work.values() if CHAPTERS in work)
-        return CHAPTERS not in self.workqueue and all(all(done.values()) for done in running)
+        """Whether tests of the site that this process gets now will find all chapters executed; it works in order."""
+        elsewhere = (work for other, work in self.assigned_work.items() if other is not node)
+        ended = all(all(work[unit].values()) for work in elsewhere for unit in CHAPTERS & work.keys())
+        return ended and not CHAPTERS & self.workqueue.keys()
 
     def _assign_work_unit(self, node: WorkerController) -> None:
         if SITE in self.workqueue:
@@ -159,8 +172,13 @@ class ByFile(LoadScopeScheduling):
         super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
+        work = self.assigned_work.get(node, {})
         if list(self.workqueue) != [SITE] or self._may_render(node):
             super()._reschedule(node)
+        elif CHAPTERS & work.keys() and self._pending_of(work) < 2 and not any(n.shutting_down for n in self.nodes):
+            # A process runs its last test when it is given another or told to end. Of two that run chapters, and
+            # would wait for each other, this one ends.
+            node.shutdown()
 
 
 def pytest_xdist_auto_num_workers() -> int:

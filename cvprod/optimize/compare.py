@@ -140,28 +140,37 @@ TECHNIQUES: dict[str, Callable[[Workshop], Candidate]] = {
 }
 
 
+def race(
+    candidates: Sequence[Candidate], tile: np.ndarray, *, repeats: int = 200, seconds: float = 60.0, threads: int = 1
+) -> dict[str, measure.Latency]:
+    """Latency of every candidate on one tile, uint8 (1, 1, 96, 96): interleaved rounds, by name.
+
+    PyTorch uses `threads` threads; the other runtimes were built with one. No candidate is timed for longer than about
+    `seconds` [s]: bfloat16 takes long on a CPU that has to emulate it.
+    """
+    one = np.ascontiguousarray(tile)
+    with measure.threads(threads):
+        calls = {c.name: lambda p=c.predict: p(one) for c in candidates}
+        return measure.compare(calls, warmup=5, repeats=repeats, seconds=seconds)
+
+
 def judge(
     candidates: Sequence[Candidate],
+    timed: Mapping[str, measure.Latency],
     test: TileSet,
     *,
-    repeats: int = 200,
     tiles: Mapping[str, int] | None = None,
     seconds: float = 120.0,
-    threads: int = 1,
     progress: Callable[[str], None] = lambda text: None,
 ) -> pd.DataFrame:
-    """Latency and accuracy of every candidate: one row each, in their order, indexed by name.
+    """Latency (of a `race`) and accuracy of every candidate: one row each, in their order, indexed by name.
 
-    Latency: batch 1, interleaved rounds, torch on `threads` threads (the other runtimes were built with one). Accuracy:
-    on the first `tiles[name]` tiles of `test`, else on as many as the candidate's p50 lets it judge in `seconds` (all,
-    unless it is slow; FEWEST at least); untimed, so the candidates share out the machine's cores, each on one thread.
+    Accuracy: on the first `tiles[name]` tiles of `test`, else on as many as the candidate's p50 lets it judge in
+    `seconds` (all, unless it is slow; FEWEST at least); untimed, so the candidates share out the machine's cores, each
+    on one thread.
     Columns: p50_ms, p99_ms, size_bytes, accuracy, n_tiles, speedup, shrink (against the first row), note.
     """
-    one = np.ascontiguousarray(test.images[:1])
-    with measure.threads(threads):
-        progress(f"latency of {len(candidates)} candidates, interleaved")
-        timed = measure.compare({c.name: lambda p=c.predict: p(one) for c in candidates}, warmup=5, repeats=repeats)
-    affordable = {name: max(FEWEST, int(seconds * 1e3 / time.p50_ms)) for name, time in timed.items()}
+    affordable = {c.name: max(FEWEST, int(seconds * 1e3 / timed[c.name].p50_ms)) for c in candidates}
     affordable |= tiles or {}
     parts = [test[: affordable[candidate.name]] for candidate in candidates]
 

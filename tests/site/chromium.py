@@ -87,7 +87,6 @@ class Chromium:
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Runtime", "Log"):
             self.call(f"{domain}.enable")
-        self.call("Network.setCacheDisabled", cacheDisabled=True)
 
     def call(self, method: str, **params):
         """Send one protocol command and return its result; events that arrive meanwhile are kept."""
@@ -123,7 +122,7 @@ class Chromium:
             if time.monotonic() > until:
                 raise TimeoutError(f"{url} did not finish loading")
             self.events.append(json.loads(self.socket.recv()))
-        self.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 250))")
+        self.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 150))")
 
     def run(self, script: str):
         """Evaluate an expression in the page (a promise is awaited) and return its value."""

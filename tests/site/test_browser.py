@@ -29,23 +29,31 @@ CONTRAST = """(() => {
 })()"""
 
 
-#: Mark listings whose colours have all been seen in one of the same kind: contrast takes axe long, token by token.
-REPEATS = """(() => {
-  const known = new Set();
+#: Mark what has been seen in the same colours, on this page or on one before: contrast takes axe long, token by token.
+#: Of listings that is every kind of token, of the frame around the article all of it.
+REPEATS = """(seen => {
+  const known = new Set(seen);
   for (const block of document.querySelectorAll("div.highlight pre")) {
     const place = block.closest(".cell_input, .cell_output, .highlight").className;
     const kinds = [place, ...[...block.querySelectorAll("span")].map(token => place + "/" + token.className)];
     if (kinds.every(kind => known.has(kind))) block.setAttribute("data-repeats", "");
     kinds.forEach(kind => known.add(kind));
   }
-})()"""
-#: All rules but contrast everywhere; contrast wherever it can differ.
-AXE = """(async () => {
-  const rest = {resultTypes: ["violations"], rules: {"color-contrast": {enabled: false}}};
-  const contrast = {resultTypes: ["violations"], runOnly: ["color-contrast"]};
-  const found = [await axe.run(document, rest), await axe.run({exclude: [["[data-repeats]"]]}, contrast)];
-  return JSON.stringify(found.flatMap(result => result.violations));
-})()"""
+  for (const frame of document.querySelectorAll(".bd-header, .bd-sidebar-primary, footer")) {
+    const kind = frame.tagName + "/" + frame.className;
+    if (known.has(kind)) frame.setAttribute("data-repeats", "");
+    known.add(kind);
+  }
+  return [...known];
+})"""
+RULES = 'axe.run(document, {resultTypes: ["violations"], rules: {"color-contrast": {enabled: false}}})'
+COLOURS = """axe.run({exclude: [["[data-repeats]"]]}, {resultTypes: ["violations"], runOnly: ["color-contrast"]})"""
+
+
+def faults(browser, run):
+    """What a run of axe has found, as texts."""
+    found = json.loads(browser.run(f"{run}.then(result => JSON.stringify(result.violations))"))
+    return [f"{rule['id']}: {node['html'][:150]}" for rule in found for node in rule["nodes"][:3]]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +61,7 @@ def visits(site, browser, axe):
     """Every page, seen twice: light on a desk and dark on a phone."""
     from chromium import Site
 
-    seen = {}
+    seen, known = {}, {"light": [], "dark": []}
     with Site(site) as server:
         for page in checks.html_pages(site):
             name = page.relative_to(site).as_posix()
@@ -66,12 +74,10 @@ def visits(site, browser, axe):
                     "contrast": browser.run(CONTRAST) if browser.run("!!document.querySelector('article')") else None,
                 }
                 browser.run(axe + ";0")
-                browser.run(REPEATS)
-                visit["axe"] = [
-                    f"{rule['id']}: {node['html'][:150]}"
-                    for rule in json.loads(browser.run(AXE))
-                    for node in rule["nodes"][:3]
-                ]
+                known[view] = browser.run(f"{REPEATS}({json.dumps(known[view])})")
+                visit["axe"] = faults(browser, COLOURS)
+                if view == "light":  # the other rules look at the same document in both
+                    visit["axe"] += faults(browser, RULES)
                 seen[name, view] = visit
         yield server.address, seen
 

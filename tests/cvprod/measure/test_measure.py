@@ -92,6 +92,14 @@ def test_compare_interleaves_and_gives_each_its_own_samples():
     assert switches >= 10  # one after the other would be 1 or 2
 
 
+def test_compare_stops_calling_what_takes_too_long():
+    calls = []
+    fns = {"slow": lambda: (calls.append(1), time.sleep(0.02)), "quick": lambda: None}
+    result = measure.compare(fns, warmup=10, repeats=60, rounds=20, seconds=0.2)
+    assert 3 <= result["slow"].samples.size < 20 and len(calls) < 40
+    assert result["quick"].samples.size == 60
+
+
 def test_compare_takes_any_hashable_as_a_name():
     timed = measure.compare({("structured", 0.5): int, "plain": int}, repeats=4, warmup=0)
     assert set(timed) == {("structured", 0.5), "plain"}

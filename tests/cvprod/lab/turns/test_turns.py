@@ -38,12 +38,12 @@ def test_shared():
 """
 
 
-def run(folder, paths=(".",), **environment):
-    """pytest in two processes over `folder`: what it printed, and the notes as (name, from, to, threads)."""
+def run(folder, paths=(".",), processes=2, **environment):
+    """pytest in a few processes over `folder`: what it printed, and the notes as (name, from, to, threads)."""
     (folder / "notes.txt").touch()
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "nbval.plugin", "-p", "cvprod.lab.turns"]
-    command += ["-n", "2", "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", *paths]
+    command += ["-n", str(processes), "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", *paths]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "OMP_NUM"))}
     environment = kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment  # they take seconds to import
     done = subprocess.run(
@@ -54,16 +54,17 @@ def run(folder, paths=(".",), **environment):
 
 
 def test_side_by_side_and_alone(tmp_path):
-    # The chapter goes to one process and a to the other; then b and c.
-    for mine, other in (("a", "chapter"), ("b", "c"), ("c", "b")):
-        (tmp_path / f"test_{mine}.py").write_text(NOTE + MEET.replace("MINE", mine).replace("OTHER", other) + TESTS)
+    # The chapter goes to one process and a to the other, where they meet; then b and c.
+    (tmp_path / "test_a.py").write_text(NOTE + MEET.replace("MINE", "a").replace("OTHER", "chapter") + TESTS)
+    for name in "bc":
+        (tmp_path / f"test_{name}.py").write_text(NOTE + TESTS)
     meet = MEET.replace("MINE", "chapter").replace("OTHER", "a").replace("time.monotonic", "clock")
     first = f"{NOTE}\nfrom time import monotonic as clock\n{meet}\ntest_meets_the_other()"  # no call that is known
     timed = [nbformat.v4.new_code_cell("note('cell')", metadata={"tags": ["timed"]}) for _ in range(2)]
     cells = [nbformat.v4.new_code_cell(first), *timed]
     notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
     done, notes = run(tmp_path, OMP_NUM_THREADS="3")
-    assert done.returncode == 0 and "12 passed" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "10 passed" in done.stdout, done.stdout + done.stderr
     assert sorted(name for name, *_ in notes) == ["alone"] * 3 + ["cell"] * 2 + ["shared"] * 3
     for name, begun, ended, threads in notes:
         assert threads == ("1" if name == "shared" else "3")
@@ -111,24 +112,30 @@ def test_looks(turn):
 
 def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
     (tmp_path / "tests" / "site").mkdir(parents=True)
-    end = "import time; time.sleep(1.5); open('chapter', 'w').write('')"
-    cells = [nbformat.v4.new_code_cell(source) for source in ("1", "2", "3", end)]
-    notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
+    (tmp_path / "notebooks").mkdir()
+    for name, seconds in (("01_a", 1.5), ("02_b", 2.5), ("ledger", 0)):
+        end = f"import time; time.sleep({seconds}); open('../{name}', 'w').write('')"
+        cells = [nbformat.v4.new_code_cell(source) for source in ("1", "2", "3", end)]
+        notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"notebooks/{name}.ipynb")
     log = "from pathlib import Path\ndef note(name):\n    with Path('order').open('a') as f: f.write(name)\n"
-    there = "def test_chapters_are_there():\n    assert Path('chapter').exists()\n    note('s')\n"
+    there = (
+        "def test_all():\n    note('s')\n    assert {'01_a', '02_b', 'ledger'} <= {p.name for p in Path().iterdir()}\n"
+    )
     (tmp_path / "tests/site/test_site.py").write_text(log + there)
-    for number in range(8):
+    for number in range(12):
         few = f"import time\ndef test_{number}():\n    time.sleep(0.5)\n    note('{number}')\n"
         (tmp_path / f"tests/test_{number}.py").write_text(log + few)
-    done, _ = run(tmp_path, ["chapter.ipynb", "tests"])
-    assert done.returncode == 0 and "13 passed" in done.stdout, done.stdout + done.stderr
+    done, _ = run(tmp_path, ["notebooks", "tests"], processes=3)
+    assert done.returncode == 0 and "25 passed" in done.stdout, done.stdout + done.stderr
     assert "s" in (tmp_path / "order").read_text()[:-1], "the site came last"
-    # Where nothing else is left, the other process waits with its last test, and all comes to an end.
-    for number in range(1, 8):
+    # Where nothing else is left, processes wait with their last tests, and all comes to an end.
+    for number in range(1, 12):
         (tmp_path / f"tests/test_{number}.py").unlink()
-    (tmp_path / "chapter").unlink()
-    done, _ = run(tmp_path, ["chapter.ipynb", "tests"])
-    assert done.returncode == 0 and "6 passed" in done.stdout, done.stdout + done.stderr
+    for processes in (2, 3):
+        for name in ("01_a", "02_b", "ledger"):
+            (tmp_path / name).unlink()
+        done, _ = run(tmp_path, ["notebooks", "tests"], processes=processes)
+        assert done.returncode == 0 and "14 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
@@ -154,3 +161,10 @@ def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
     assert order == ["alone", "late"]
     turns.remove()
     assert not list(tmp_path.iterdir())
+
+
+def test_who_measures_time():
+    cells = {source: notebooks.measures_time(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
+             for source, tags in (("measure.latency(f)", []), ("x = 1", []), ("x = 2", ["timed"]),
+                                  ("time.monotonic()", ["untimed"]))}  # fmt: skip
+    assert list(cells.values()) == [True, False, True, False]
