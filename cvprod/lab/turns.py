@@ -181,6 +181,7 @@ class ByFile(LoadScopeScheduling):
             node.shutdown()
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own answer
 def pytest_xdist_auto_num_workers() -> int:
     """What ``-n auto`` means."""
     return (os.cpu_count() or 1) + 1

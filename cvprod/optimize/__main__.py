@@ -38,11 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m cvprod.optimize", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    make = commands.add_parser("train", help="distil, prune, tune, quantise and search again, and ship the results")
+    make = commands.add_parser("train", help="distil, prune, tune and quantise again, and ship the results")
     for option in ("tiles", "steps", "tune_steps", "batch", "threads", "seed"):
         default = getattr(PipelineConfig(), option)
         make.add_argument(f"--{option.replace('_', '-')}", type=int, default=default, help=f"default {default}")
-    make.add_argument("--no-nas", action="store_true", help="leave the searched student as it is")
+    make.add_argument(
+        "--search", action="store_true", help="search for the widths of student_nas again, by latency here"
+    )
     check = commands.add_parser("verify", help="test every shipped file against its card")
     check.add_argument("--tiles", type=int, default=1_001, help="test tiles (default 1001)")
     options = parser.parse_args(arguments)
@@ -51,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     from .train import train_all
 
     names = ("tiles", "steps", "tune_steps", "batch", "threads", "seed")
-    train_all(replace(PipelineConfig(), **{name: getattr(options, name) for name in names}), nas=not options.no_nas)
+    train_all(replace(PipelineConfig(), **{name: getattr(options, name) for name in names}), anew=options.search)
     return 0
 
 

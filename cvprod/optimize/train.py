@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cvprod import measure
-from cvprod.models import BASELINE, Evaluation, evaluate, load, predictor
+from cvprod.models import BASELINE, Evaluation, WeightsError, evaluate, load, predictor
 from cvprod.models import card as model_card
 from cvprod.models.data import generator_version
 from cvprod.models.weights import half_state
@@ -47,8 +47,13 @@ def describe(what: str, config: PipelineConfig, judged: Evaluation, baseline: Ev
     }
 
 
-def train_all(config: PipelineConfig, *, nas: bool = True, progress: bool = True, folder: Path = zoo.WEIGHTS) -> None:
-    """Run the pipeline, search an architecture and train it the same way, and ship all four files."""
+def train_all(config: PipelineConfig, *, anew: bool = False, progress: bool = True, folder: Path = zoo.WEIGHTS) -> None:
+    """Run the pipeline, train the searched architecture the same way, and ship all four files.
+
+    anew: search for widths again. What a search finds depends on what this machine takes to run each network, so by
+    default those of the shipped card are trained: a rebuild should give what it rebuilds.
+    """
+    shape = None if anew else _shipped_shape()
     teacher, test = load(BASELINE), book_tiles("test", config.test_tiles)
     raw = book_tiles("train", config.tiles, conditions=config.conditions)
     with measure.threads(config.threads):
@@ -57,13 +62,18 @@ def train_all(config: PipelineConfig, *, nas: bool = True, progress: bool = True
         with tempfile.TemporaryDirectory() as scratch:
             made = run_pipeline(config, teacher=teacher, data=data, test=test, folder=scratch, progress=progress)
             ship(made.student, made.pruned, config, data, made["teacher"].evaluation, folder=folder)
-        if nas:
-            torch.manual_seed(config.seed)
-            found = student(**searched_shape(data, config))
-            fit(found, data, steps=config.steps, lr=config.lr, batch=config.batch, seed=config.seed, progress=progress)
-            ship_student(
-                "student_nas", found, config, made["teacher"].evaluation, "Student of searched widths.", folder
-            )
+        torch.manual_seed(config.seed)
+        found = student(**(shape or searched_shape(data, config)))
+        fit(found, data, steps=config.steps, lr=config.lr, batch=config.batch, seed=config.seed, progress=progress)
+        ship_student("student_nas", found, config, made["teacher"].evaluation, "Student of searched widths.", folder)
+
+
+def _shipped_shape() -> dict | None:
+    """Widths on the card of the searched student, None where it has to be searched: there is no card to read."""
+    try:
+        return zoo.card("student_nas", folder=zoo.WEIGHTS)["training"]["shape"]
+    except WeightsError:
+        return None
 
 
 def searched_shape(data: TrainingSet, config: PipelineConfig, *, trials: int = 8) -> dict:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cvprod.models import WeightsError, predictor
-from cvprod.optimize import compare, fuse, search, zoo
+from cvprod.optimize import compare, fuse, search, train, zoo
 from cvprod.optimize.distill import TrainingSet
 from cvprod.optimize.pipeline import PipelineConfig, int8, run_pipeline
 from cvprod.optimize.student import student, widths
@@ -154,3 +154,13 @@ def test_a_board_becomes_ledger_rows():
     first, last = compare.ledger_rows(2, board)
     assert (first.kind, last.kind, first.note) == ("baseline", "optimisation", "eager")
     assert (last.name, last.chapter, last.p50_ms, last.n_tiles) == ("pipeline", 2, 0.2, 2002)
+
+
+def test_a_rebuild_makes_every_file_with_the_widths_that_are_shipped(tmp_path, monkeypatch):
+    config = PipelineConfig(tiles=64, steps=1, tune_steps=1, batch=32, calibration=16, test_tiles=35, threads=1)
+    train.train_all(config, folder=tmp_path, progress=False)
+    assert {f"{name}.safetensors" for name in zoo.STUDENTS} | {"pipeline.onnx"} < {p.name for p in tmp_path.iterdir()}
+    shapes = [zoo.card("student_nas", folder=folder)["training"]["shape"] for folder in (tmp_path, zoo.WEIGHTS)]
+    assert shapes[0] == shapes[1]
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "nothing")
+    assert train._shipped_shape() is None  # then it is searched
