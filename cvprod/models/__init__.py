@@ -8,7 +8,17 @@
 """
 
 from .evaluation import Evaluation, evaluate, predictor, wilson
-from .networks import BASELINE, INPUT_SHAPE, NETWORKS, Classifier, Normalise, UnknownNetworkError, build, register
+from .networks import (
+    BASELINE,
+    INPUT_SHAPE,
+    NETWORKS,
+    Classifier,
+    Normalise,
+    UnknownNetworkError,
+    build,
+    register,
+    without_inplace,
+)
 from .weights import (
     SIZE_LIMIT,
     WEIGHTS,
@@ -25,5 +35,5 @@ from .weights import (
 __all__ = [
     "BASELINE", "INPUT_SHAPE", "NETWORKS", "SIZE_LIMIT", "WEIGHTS", "Classifier", "Evaluation", "Normalise",
     "UnknownNetworkError", "WeightsError", "build", "card", "evaluate", "load", "load_weights", "predictor", "register",
-    "save_weights", "shipped", "total_size", "weights_path", "wilson",
+    "save_weights", "shipped", "total_size", "weights_path", "wilson", "without_inplace",
 ]  # fmt: skip

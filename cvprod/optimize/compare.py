@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -141,7 +141,7 @@ TECHNIQUES: dict[str, Callable[[Workshop], Candidate]] = {
 
 
 def race(
-    candidates: Sequence[Candidate], tile: np.ndarray, *, repeats: int = 200, seconds: float = 60.0, threads: int = 1
+    candidates: Collection[Candidate], tile: np.ndarray, *, repeats: int = 200, seconds: float = 60.0, threads: int = 1
 ) -> dict[str, measure.Latency]:
     """Latency of every candidate on one tile, uint8 (1, 1, 96, 96): interleaved rounds, by name.
 
@@ -155,7 +155,7 @@ def race(
 
 
 def judge(
-    candidates: Sequence[Candidate],
+    candidates: Collection[Candidate],
     timed: Mapping[str, measure.Latency],
     test: TileSet,
     *,
