@@ -51,6 +51,13 @@ def drop_stale_cache(root: Path = ROOT) -> bool:
     return True
 
 
+def forget_failed_build(root: Path = ROOT) -> None:
+    """Remove what would fail every later build: where one fails early, the theme copies its logo to a *file* `_static`."""
+    static = root / "_build/html/_static"
+    if static.is_file():
+        static.unlink()
+
+
 def build(root: Path = ROOT) -> int:
     """Execute and render the book; returns the exit status of Jupyter Book (a failing cell is not 0)."""
     if drop_stale_cache(root):
@@ -58,6 +65,7 @@ def build(root: Path = ROOT) -> int:
             "The package changed since the last build (or this is the first): every chapter runs again.",
             flush=True,
         )
+    forget_failed_build(root)
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
     command = [str(jupyter_book), "build", str(root), "-W", "--keep-going"]
     return subprocess.run(command, cwd=root, check=False).returncode
