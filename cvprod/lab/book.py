@@ -52,7 +52,7 @@ def drop_stale_cache(root: Path = ROOT) -> bool:
 
 
 def forget_failed_build(root: Path = ROOT) -> None:
-    """Remove what would fail every later build: where one fails early, the theme copies its logo to a *file* `_static`."""
+    """Remove what would fail every later build: the theme leaves its logo as a *file* `_static` where one fails."""
     static = root / "_build/html/_static"
     if static.is_file():
         static.unlink()
