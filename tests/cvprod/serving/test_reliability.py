@@ -165,6 +165,7 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
 def test_without_a_budget_the_queue_explodes_so_that_the_limits_above_mean_something(slow):
     with Service("--workers", 1, "--model", slow, "--no-access-log", "--latency-budget-ms", 100_000) as service:
         address = service.address + "/v1/inspect"
+        http_load.measure(address, [JPEG], connections=2, seconds=1)  # a cold second shows half of what it can do
         capacity = http_load.measure(address, [JPEG], connections=2, seconds=1).accepted.rate
         due = load.schedule(10 * capacity, 0.7, poisson=True)
         seen = http_load.measure(address, [JPEG], connections=CROWD, due=due)
@@ -175,7 +176,7 @@ def test_without_a_budget_the_queue_explodes_so_that_the_limits_above_mean_somet
     )
     assert set(seen.status) == {200}
     assert seen.load.service.p50_ms / 1e3 > 0.5 * turn  # fails the limit of 0.35 above
-    assert seen.load.latency.p(99) > 3 * turn  # and callers queue before they can even send
+    assert seen.load.latency.p(99) > 10 * turn  # and callers queue before they can even send
 
 
 # --- models ------------------------------------------------------------------------------------------------
