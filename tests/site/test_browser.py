@@ -30,19 +30,15 @@ CONTRAST = """(() => {
 
 
 #: Mark what has been seen in the same colours, on this page or on one before: contrast takes axe long, token by token.
-#: Of listings that is every kind of token, of the frame around the article all of it.
+#: That is every kind of element in a listing, or in the frame around the article.
 REPEATS = """(seen => {
   const known = new Set(seen);
-  for (const block of document.querySelectorAll("div.highlight pre")) {
-    const place = block.closest(".cell_input, .cell_output, .highlight").className;
-    const kinds = [place, ...[...block.querySelectorAll("span")].map(token => place + "/" + token.className)];
+  for (const block of document.querySelectorAll("div.highlight pre, .bd-header, .bd-sidebar-primary, footer")) {
+    const place = (block.closest(".cell_input, .cell_output, .highlight") || block).className;
+    const parts = [...block.querySelectorAll("*")];
+    const kinds = [place, ...parts.map(part => `${place}/${part.tagName}/${part.getAttribute("class")}`)];
     if (kinds.every(kind => known.has(kind))) block.setAttribute("data-repeats", "");
     kinds.forEach(kind => known.add(kind));
-  }
-  for (const frame of document.querySelectorAll(".bd-header, .bd-sidebar-primary, footer")) {
-    const kind = frame.tagName + "/" + frame.className;
-    if (known.has(kind)) frame.setAttribute("data-repeats", "");
-    known.add(kind);
   }
   return [...known];
 })"""
@@ -75,9 +71,7 @@ def visits(site, browser, axe):
                 }
                 browser.run(axe + ";0")
                 known[view] = browser.run(f"{REPEATS}({json.dumps(known[view])})")
-                visit["axe"] = faults(browser, COLOURS)
-                if view == "light":  # the other rules look at the same document in both
-                    visit["axe"] += faults(browser, RULES)
+                visit["axe"] = faults(browser, COLOURS) + faults(browser, RULES)
                 seen[name, view] = visit
         yield server.address, seen
 
