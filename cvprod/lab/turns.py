@@ -105,10 +105,8 @@ class Worker:
         alone = wants_alone(item)
         # A chapter's kernel lives for many cells, and says itself how many threads it uses.
         self._limit(self._threads if alone or isinstance(item, IPyNbCell) else "1")
-        if alone and self._let_in is None:
-            self._let_in = self._turn.enter_context(self.turns.alone())
-        elif self._let_in is None:
-            self._turn.enter_context(self.turns.share())
+        if self._let_in is None:
+            self._let_in = self._turn.enter_context(self.turns.alone() if alone else self.turns.share())
         long = None if alone or self._let_in is None else threading.Timer(QUICK, self._share)
         if long:
             long.start()
@@ -155,10 +153,13 @@ class ByFile(LoadScopeScheduling):
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
         """Give the process more to do, and also those that waited for chapters of another one."""
         super().mark_test_complete(node, item_index, duration)
-        if list(self.workqueue) == [SITE]:
-            for other in self.nodes:
-                if other is not node and list(self.workqueue) == [SITE]:
-                    self._reschedule(other)
+        for other in self.nodes:
+            if other is not node and self._only_site_left():
+                self._reschedule(other)
+
+    def _only_site_left(self) -> bool:
+        """Whether nothing but the site waits to be handed out."""
+        return list(self.workqueue) == [SITE]
 
     def _may_render(self, node: WorkerController) -> bool:
         """Whether tests of the site that this process gets now will find all chapters executed; it works in order."""
@@ -173,7 +174,7 @@ class ByFile(LoadScopeScheduling):
 
     def _reschedule(self, node: WorkerController) -> None:
         work = self.assigned_work.get(node, {})
-        if list(self.workqueue) != [SITE] or self._may_render(node):
+        if not self._only_site_left() or self._may_render(node):
             super()._reschedule(node)
         elif CHAPTERS & work.keys() and self._pending_of(work) < 2 and not any(n.shutting_down for n in self.nodes):
             # A process runs its last test when it is given another or told to end. Of two that run chapters, and

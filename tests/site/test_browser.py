@@ -29,26 +29,26 @@ CONTRAST = """(() => {
 })()"""
 
 
-#: Mark what has been seen in the same colours, on this page or on one before: contrast takes axe long, token by token.
-#: That is every kind of element in a listing, or in the frame around the article.
-REPEATS = """(seen => {
+#: Write a listing as plain text where each kind of token in it has been judged before, on this page or on another: axe
+#: takes seconds for thousands of tokens. Text and size stay, so what the other rules look at does too.
+FLATTEN = """(seen => {
   const known = new Set(seen);
-  for (const block of document.querySelectorAll("div.highlight pre, .bd-header, .bd-sidebar-primary, footer")) {
-    const place = (block.closest(".cell_input, .cell_output, .highlight") || block).className;
+  for (const block of document.querySelectorAll("div.highlight pre")) {
+    const place = block.closest(".cell_input, .cell_output, .highlight").className;
     const parts = [...block.querySelectorAll("*")];
-    const kinds = [place, ...parts.map(part => `${place}/${part.tagName}/${part.getAttribute("class")}`)];
-    if (kinds.every(kind => known.has(kind))) block.setAttribute("data-repeats", "");
+    const kinds = parts.map(part => `${place}/${part.tagName}/${part.getAttribute("class")}`);
+    if (kinds.every(kind => known.has(kind)) && parts.every(part => part.tagName === "SPAN"))
+      block.textContent = block.textContent;
     kinds.forEach(kind => known.add(kind));
   }
   return [...known];
 })"""
-RULES = 'axe.run(document, {resultTypes: ["violations"], rules: {"color-contrast": {enabled: false}}})'
-COLOURS = """axe.run({exclude: [["[data-repeats]"]]}, {resultTypes: ["violations"], runOnly: ["color-contrast"]})"""
+AXE = """axe.run(document, {resultTypes: ["violations"]}).then(result => JSON.stringify(result.violations))"""
 
 
-def faults(browser, run):
-    """What a run of axe has found, as texts."""
-    found = json.loads(browser.run(f"{run}.then(result => JSON.stringify(result.violations))"))
+def faults(browser):
+    """What axe finds on the page, as texts."""
+    found = json.loads(browser.run(AXE))
     return [f"{rule['id']}: {node['html'][:150]}" for rule in found for node in rule["nodes"][:3]]
 
 
@@ -70,8 +70,8 @@ def visits(site, browser, axe):
                     "contrast": browser.run(CONTRAST) if browser.run("!!document.querySelector('article')") else None,
                 }
                 browser.run(axe + ";0")
-                known[view] = browser.run(f"{REPEATS}({json.dumps(known[view])})")
-                visit["axe"] = faults(browser, COLOURS) + faults(browser, RULES)
+                known[view] = browser.run(f"{FLATTEN}({json.dumps(known[view])})")
+                visit["axe"] = faults(browser)
                 seen[name, view] = visit
         yield server.address, seen
 

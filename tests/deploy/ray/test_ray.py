@@ -155,12 +155,13 @@ def test_problems_are_the_documented_ones(ray, expected, method, body, slug):
 
 def test_a_second_replica_comes_under_load_and_goes_after_it(ray):
     until(lambda: ray.replicas and ray.replicas[-1][1] == 1, 15)
-    statuses, end = [], time.monotonic() + 30
+    # Ray starts a Python for it, which here gets what load and other tests leave of two cores: only a hang takes this long.
+    statuses, end = [], time.monotonic() + 120
     while ray.replicas[-1][1] < 2 and time.monotonic() < end:
         statuses += list(http_load.measure(ray.address, JPEGS[:16], connections=12, seconds=2).status)
     assert ray.replicas[-1][1] == 2
     assert set(statuses) == {200} and len(statuses) > 50
-    until(lambda: ray.replicas[-1][1] == 1, 30)
+    until(lambda: ray.replicas[-1][1] == 1, 60)
     assert max(count for _, count in ray.replicas) == 2
     assert call(ray, body=JPEGS[0])[0] == 200
 
