@@ -17,7 +17,6 @@ from .networks import (
     UnknownNetworkError,
     build,
     register,
-    without_inplace,
 )
 from .weights import (
     SIZE_LIMIT,
@@ -35,5 +34,5 @@ from .weights import (
 __all__ = [
     "BASELINE", "INPUT_SHAPE", "NETWORKS", "SIZE_LIMIT", "WEIGHTS", "Classifier", "Evaluation", "Normalise",
     "UnknownNetworkError", "WeightsError", "build", "card", "evaluate", "load", "load_weights", "predictor", "register",
-    "save_weights", "shipped", "total_size", "weights_path", "wilson", "without_inplace",
+    "save_weights", "shipped", "total_size", "weights_path", "wilson",
 ]  # fmt: skip

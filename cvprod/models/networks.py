@@ -7,7 +7,6 @@ pixels (0..255) as the PyTorch module and no runtime can forget or repeat it.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 
 import torch
@@ -89,18 +88,6 @@ def quick_batchnorm(body: nn.Module, momentum: float = 0.1) -> nn.Module:
 
 Builder = Callable[[], nn.Module]
 _BUILDERS: dict[str, Builder] = {}  # every name that `build` knows
-
-
-def without_inplace(model: nn.Module) -> nn.Module:
-    """A copy in eval mode whose activations write new tensors. It computes the same.
-
-    For what records a graph and makes it functional anyway: exporting MobileNet takes a third less time then.
-    """
-    model = copy.deepcopy(model).eval()
-    for module in model.modules():
-        if getattr(module, "inplace", False):
-            module.inplace = False
-    return model
 
 
 def register(name: str, builder: Builder) -> None:

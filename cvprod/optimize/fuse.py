@@ -17,7 +17,7 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from cvprod.models import without_inplace
+from cvprod.models import INPUT_SHAPE
 from cvprod.models.evaluation import Predict
 
 LEVELS = {
@@ -65,16 +65,33 @@ def count(model: nn.Module, kind: type[nn.Module]) -> int:
     return sum(isinstance(module, kind) for module in model.modules())
 
 
+@torch.no_grad()
+def recordable(model: nn.Module) -> nn.Module:
+    """A copy in eval mode that computes the same and is quicker to record: it halves the time to export MobileNet.
+
+    BatchNorms are folded, which exporters do only after they have taken them apart, and activations write new tensors,
+    which recording makes of them anyway. A network whose modules do not stand in the order of its data, so that the
+    fold is wrong, keeps its BatchNorms.
+    """
+    model = copy.deepcopy(model).eval()
+    for module in model.modules():
+        if getattr(module, "inplace", False):
+            module.inplace = False
+    folded = fold_batchnorms(model)
+    pixels = torch.rand(2, *INPUT_SHAPE, generator=torch.Generator().manual_seed(0)) * 255
+    return folded if torch.allclose(folded(pixels), model(pixels), rtol=1e-4, atol=1e-3) else model
+
+
 def export(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.uint8) -> Path:
     """Write the network as one ONNX file: input `pixels` (batch, 1, 96, 96) of `dtype`, output `logits` (batch, 7).
 
-    The batch is dynamic. torch.export records the graph, and the exporter folds BatchNorms on the way.
+    The batch is dynamic. torch.export records the graph, and the exporter writes it in ONNX's operators.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     example = torch.zeros(2, 1, 96, 96).to(dtype)
     torch.onnx.export(
-        without_inplace(model),
+        recordable(model),
         (example,),
         path,
         dynamo=True,

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cvprod.models import without_inplace
+from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
     Description,
@@ -59,7 +59,7 @@ def convert(
     need("onnxscript", INSTALL_CONVERTER)
     with quiet(native=True):
         torch.onnx.export(
-            without_inplace(model),
+            recordable(model),
             (torch.zeros(2, *INPUT),),
             str(path),
             input_names=[INPUT_NAME],

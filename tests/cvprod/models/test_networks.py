@@ -7,13 +7,11 @@ from torch import nn
 
 from cvprod.models import (
     BASELINE,
-    INPUT_SHAPE,
     NETWORKS,
     Normalise,
     UnknownNetworkError,
     build,
     register,
-    without_inplace,
 )
 from cvprod.models.networks import grey_stem
 from cvprod.surface import CLASSES
@@ -108,14 +106,3 @@ def test_registering(monkeypatch):
         register("probe", nn.Identity)
     with pytest.raises(ValueError, match="identifier"):
         register("no/slash", builder)
-
-
-def test_without_inplace_is_a_copy_that_computes_the_same():
-    net = build("mobilenet_v3_small").eval()
-    copied = without_inplace(net.train())
-    assert net.training and not copied.training
-    inplace = [any(getattr(module, "inplace", False) for module in each.modules()) for each in (net, copied)]
-    assert inplace == [True, False]
-    x = torch.rand(2, *INPUT_SHAPE) * 255
-    with torch.inference_mode():
-        torch.testing.assert_close(copied(x), net.eval()(x))

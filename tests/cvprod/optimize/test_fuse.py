@@ -42,6 +42,32 @@ def test_folding_a_network_leaves_no_batchnorm_and_the_same_answers(name):
         torch.testing.assert_close(folded(x), model(x), atol=1e-3, rtol=1e-3)
 
 
+def test_what_is_recorded_is_a_copy_that_computes_the_same():
+    model = _shaken(build("mobilenet_v3_small")).train()
+    copied = fuse.recordable(model)
+    assert model.training and not copied.training
+    assert fuse.count(copied, nn.BatchNorm2d) == 0 < fuse.count(model, nn.BatchNorm2d)
+    assert [any(getattr(m, "inplace", False) for m in net.modules()) for net in (model, copied)] == [True, False]
+    x = torch.randint(0, 256, (2, 1, 96, 96))
+    with torch.no_grad():
+        torch.testing.assert_close(copied(x), model.eval()(x), atol=1e-3, rtol=1e-3)
+
+
+def test_a_network_that_is_not_in_the_order_of_its_data_keeps_its_batchnorms():
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1)
+
+        def forward(self, x):
+            return self.conv(self.norm(x.float()).relu()).mean((2, 3))
+
+    model = _shaken(Backwards())
+    x = torch.randint(0, 256, (2, 1, 96, 96))
+    with torch.no_grad():
+        torch.testing.assert_close(fuse.recordable(model)(x), model(x))
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     torch.manual_seed(0)

@@ -155,7 +155,7 @@ def test_problems_are_the_documented_ones(ray, expected, method, body, slug):
 
 def test_a_second_replica_comes_under_load_and_goes_after_it(ray):
     until(lambda: ray.replicas and ray.replicas[-1][1] == 1, 15)
-    # Ray starts a Python for it, which here gets what load and other tests leave of two cores: only a hang takes this long.
+    # Ray starts a Python for it, which gets what load and other tests leave of two cores: only a hang takes this long.
     statuses, end = [], time.monotonic() + 120
     while ray.replicas[-1][1] < 2 and time.monotonic() < end:
         statuses += list(http_load.measure(ray.address, JPEGS[:16], connections=12, seconds=2).status)
