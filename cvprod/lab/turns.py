@@ -2,8 +2,8 @@
 
 ``pytest -p cvprod.lab.turns -n auto notebooks tests`` starts one process more than there are cores (pytest-xdist),
 because tests of servers mostly wait. A chapter's cell that measures time, and a test that is marked ``alone``, run
-while every other process waits. All others run beside each other, so PyTorch is told to use one thread. Without ``-n``
-there is one process, and nothing here does anything.
+while every other process waits. All others run beside each other, so PyTorch is told to use one thread, and OpenMP not
+to spin for long where a test asks for more. Without ``-n`` there is one process, and nothing here does anything.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ NOTEBOOK, LEDGER = ".ipynb", "notebooks/ledger.ipynb"
 ODD, EVEN, SITE = "odd chapters", "even chapters", "tests/site"
 CHAPTERS = {ODD, EVEN}
 THREADS = "OMP_NUM_THREADS"
+#: Rounds for which a thread of OpenMP spins before it sleeps: less than a millisecond. GCC's default of much longer took
+#: two to four times the work from the cores that threads waited on, wherever other tests wanted those cores too.
+SPIN = "GOMP_SPINCOUNT", "10000"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
 
@@ -98,6 +101,7 @@ class Worker:
         self._let_in: Callable[[], None] | None = None  # while this process has the machine to itself
         self._threads = os.environ.get(THREADS)
         self._limit("1")
+        os.environ.setdefault(*SPIN)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of pytest-timeout: to wait is no test's fault
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None):

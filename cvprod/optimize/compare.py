@@ -22,7 +22,7 @@ from cvprod.surface import TileSet
 from . import fuse, prune, quantize, zoo
 
 SPARSITY = 0.5  # of the unstructured candidate: what the baseline bears without training on
-FEWEST = 105  # tiles on which even the slowest candidate is judged: fifteen of each class
+FEWEST = 70  # tiles on which even the slowest candidate is judged: ten of each class
 
 
 @dataclass(frozen=True)
@@ -172,16 +172,19 @@ def judge(
     """
     affordable = {c.name: max(FEWEST, int(seconds * 1e3 / timed[c.name].p50_ms)) for c in candidates}
     affordable |= tiles or {}
-    parts = [test[: affordable[candidate.name]] for candidate in candidates]
+    parts = {name: test[:n] for name, n in affordable.items()}
 
-    def accuracy_of(candidate: Candidate, part: TileSet) -> float:
+    def accuracy_of(candidate: Candidate) -> float:
+        part = parts[candidate.name]
         progress(f"accuracy of {candidate.name} on {len(part)} tiles")
         return evaluate(candidate.predict, part).accuracy
 
+    longest_first = sorted(candidates, key=lambda c: -len(parts[c.name]) * timed[c.name].p50_ms)
     with measure.threads(1), ThreadPoolExecutor(measure.machine()["cores"]) as workers:
-        accuracies = list(workers.map(accuracy_of, candidates, parts))
+        judged = zip(longest_first, workers.map(accuracy_of, longest_first), strict=True)
+        accuracies = {candidate.name: accuracy for candidate, accuracy in judged}
     rows = []
-    for candidate, part, accuracy in zip(candidates, parts, accuracies, strict=True):
+    for candidate in candidates:
         time = timed[candidate.name]
         rows.append(
             {
@@ -189,8 +192,8 @@ def judge(
                 "p50_ms": time.p50_ms,
                 "p99_ms": time.p99_ms,
                 "size_bytes": candidate.size_bytes,
-                "accuracy": accuracy,
-                "n_tiles": len(part),
+                "accuracy": accuracies[candidate.name],
+                "n_tiles": len(parts[candidate.name]),
                 "note": candidate.note,
             }
         )

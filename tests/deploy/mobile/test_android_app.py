@@ -26,6 +26,8 @@ NS = "{http://schemas.android.com/apk/res/android}"
 COMPILER = "kotlin-compiler@2.4.20"
 LIBRARIES = "kotlin-jupyter-kernel==0.19.0.944"  # brings kotlinx-serialization's jars; nothing else of it is used
 JUNIT = [Path("/usr/share/java/junit4.jar"), Path("/usr/share/java/hamcrest-core.jar")]
+#: A compiler that runs once is over before the JVM's optimiser has paid for itself.
+BRIEF = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
 
 def parse(text: str):
@@ -152,7 +154,7 @@ def compiled(tmp_path_factory):
     libraries = [found["lib"] / "kotlin-stdlib.jar", *sorted(found["jars"].glob("kotlinx-serialization-*.jar")), *JUNIT]
     path = ":".join(map(str, libraries))
     out = tmp_path_factory.mktemp("kotlin") / "core.jar"
-    command = ["java", "-cp", f"{found['lib']}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
+    command = ["java", *BRIEF, "-cp", f"{found['lib']}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]
     command += ["-no-stdlib", "-no-reflect", "-Werror", "-cp", path, "-d", str(out)]
     command += [f"-Xplugin={found['lib'] / 'kotlinx-serialization-compiler-plugin.jar'}"]
     command += [str(ANDROID / "core/src/main"), str(ANDROID / "core/src/test")]

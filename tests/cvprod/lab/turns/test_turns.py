@@ -34,6 +34,7 @@ import pytest
 def test_alone():
     note("alone")
 def test_shared():
+    assert int(os.environ["GOMP_SPINCOUNT"]) <= 10_000
     note("shared")
 """
 
@@ -44,7 +45,7 @@ def run(folder, paths=(".",), processes=2, **environment):
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
     command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "nbval.plugin", "-p", "cvprod.lab.turns"]
     command += ["-n", str(processes), "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", *paths]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "OMP_NUM"))}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "OMP_NUM", "GOMP_"))}
     environment = kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment  # they take seconds to import
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=environment
