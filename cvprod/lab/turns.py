@@ -29,8 +29,8 @@ NOTEBOOK, LEDGER = ".ipynb", "notebooks/ledger.ipynb"
 ODD, EVEN, SITE = "odd chapters", "even chapters", "tests/site"
 CHAPTERS = {ODD, EVEN}
 THREADS = "OMP_NUM_THREADS"
-#: Rounds for which a thread of OpenMP spins before it sleeps: less than a millisecond. GCC's default of much longer took
-#: two to four times the work from the cores that threads waited on, wherever other tests wanted those cores too.
+#: Rounds for which a thread of OpenMP spins before it sleeps: less than a millisecond. With GCC's much longer default,
+#: tests took two to four times the work, from cores that other tests wanted.
 SPIN = "GOMP_SPINCOUNT", "10000"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
