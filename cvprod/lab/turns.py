@@ -8,12 +8,14 @@ to spin for long where a test asks for more. Without ``-n`` there is one process
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,9 +36,11 @@ THREADS = "OMP_NUM_THREADS"
 SPIN = "GOMP_SPINCOUNT", "10000"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
+#: A test is taken to be brief if the one before it in its file took no longer than this [s].
+BRIEF = 2.0
 
 
-class Turns:
+class Room:
     """A lock between processes that many can share and one can have alone (a readers-writer lock over two files).
 
     Who wants it alone stands in the door until the others have left, so that those who share it cannot keep it busy
@@ -47,7 +51,7 @@ class Turns:
     """
 
     def __init__(self, path: Path) -> None:
-        self._door, self._room = path.with_suffix(".door"), path.with_suffix(".room")
+        self._door, self._room = path.with_name(f"{path.name}.door"), path.with_name(f"{path.name}.room")
 
     @contextmanager
     def share(self) -> Iterator[None]:
@@ -76,6 +80,37 @@ class Turns:
         self._room.unlink(missing_ok=True)
 
 
+class Turns:
+    """Who may run now. What is brief still goes in while something that wants to be alone waits for what takes long.
+
+    Args:
+        path: of the files that the processes meet at, the same in each; their endings are added.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._long, self._brief = (Room(path.with_name(f"{path.name}-{name}")) for name in ("long", "brief"))
+
+    def share(self, *, brief: bool = False) -> AbstractContextManager[None]:
+        """Together with others that share. brief: it is over soon."""
+        return (self._brief if brief else self._long).share()
+
+    @contextmanager
+    def alone(self) -> Iterator[Callable[[], None]]:
+        """With nobody else, as soon as all have left. The block is given a function that lets the others in."""
+        with self._long.alone() as let_long_in, self._brief.alone() as let_brief_in:
+
+            def let_in() -> None:
+                let_long_in()
+                let_brief_in()
+
+            yield let_in
+
+    def remove(self) -> None:
+        """Delete the files."""
+        self._long.remove()
+        self._brief.remove()
+
+
 def wants_alone(item: pytest.Item | None) -> bool:
     """Whether an item is a cell that measures time, or a test marked ``alone``."""
     if isinstance(item, IPyNbCell):
@@ -99,6 +134,7 @@ class Worker:
         self.turns = turns
         self._turn = ExitStack()
         self._let_in: Callable[[], None] | None = None  # while this process has the machine to itself
+        self._took: dict[Path, float] = {}  # seconds of the last test of each file
         self._threads = os.environ.get(THREADS)
         self._limit("1")
         os.environ.setdefault(*SPIN)
@@ -110,13 +146,16 @@ class Worker:
         # A chapter's kernel lives for many cells, and says itself how many threads it uses.
         self._limit(self._threads if alone or isinstance(item, IPyNbCell) else "1")
         if self._let_in is None:
-            self._let_in = self._turn.enter_context(self.turns.alone() if alone else self.turns.share())
+            brief = not isinstance(item, IPyNbCell) and self._took.get(item.path, math.inf) <= BRIEF
+            self._let_in = self._turn.enter_context(self.turns.alone() if alone else self.turns.share(brief=brief))
         long = None if alone or self._let_in is None else threading.Timer(QUICK, self._share)
         if long:
             long.start()
+        begun = time.monotonic()
         try:
             return (yield)
         finally:
+            self._took[item.path] = time.monotonic() - begun
             if long:
                 long.cancel()
                 long.join()

@@ -139,6 +139,42 @@ def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
         assert done.returncode == 0 and "14 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_brief_ones_go_on_while_one_waits_for_a_long_one(tmp_path):
+    long = """
+def test_long():
+    Path("long").touch()
+    end = time.monotonic() + 30
+    while not Path("passed").exists():
+        assert time.monotonic() < end, "nobody ran in the meantime"
+        time.sleep(0.02)
+    note("long")
+"""
+    waits = """
+import pytest
+def test_first():
+    while not Path("long").exists():
+        time.sleep(0.02)
+    Path("waits").touch()
+@pytest.mark.alone
+def test_alone():
+    note("alone")
+"""
+    brief = """
+import pytest
+@pytest.mark.parametrize("turn", range(60))
+def test_brief(turn):
+    time.sleep(0.1)
+    if Path("waits").exists() and time.time() > Path("waits").stat().st_mtime + 1:
+        Path("passed").touch()
+"""
+    for name, text in (("a", long), ("b", waits), ("c", brief)):
+        (tmp_path / f"test_{name}.py").write_text(NOTE + text)
+    done, notes = run(tmp_path, processes=3)
+    assert done.returncode == 0 and "63 passed" in done.stdout, done.stdout + done.stderr
+    ended = {name: end for name, _, end, _ in notes}
+    assert next(begun for name, begun, *_ in notes if name == "alone") >= ended["long"]
+
+
 def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
     turns, order = Turns(tmp_path / "lock"), []
 
@@ -156,6 +192,8 @@ def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
             thread.start()
             time.sleep(0.3)
         assert order == []  # one waits for us, the other behind it
+        with turns.share(brief=True):
+            pass  # goes in
     end = time.monotonic() + 10
     while len(order) < 2 and time.monotonic() < end:
         time.sleep(0.01)
