@@ -21,7 +21,7 @@ BUILD = ROOT / "_build"
 SITE = BUILD / "html"
 CACHED = (".jupyter_cache", ".doctrees", "html/.doctrees")
 #: What a chapter's outputs depend on besides its own text.
-INPUTS = ("cvprod", "deploy/contract.yaml", "deploy/edge", "deploy/mobile", "requirements.txt")
+INPUTS = ("cvprod", "deploy", "requirements.txt")
 
 
 def inputs_digest(root: Path = ROOT) -> str:

@@ -8,7 +8,6 @@ to spin for long where a test asks for more. Without ``-n`` there is one process
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tempfile
@@ -36,7 +35,7 @@ THREADS = "OMP_NUM_THREADS"
 SPIN = "GOMP_SPINCOUNT", "10000"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
-#: A test is taken to be brief if the one before it in its file took no longer than this [s].
+#: A test is taken to be brief unless the one before it in its file took longer than this [s].
 BRIEF = 2.0
 
 
@@ -146,7 +145,7 @@ class Worker:
         # A chapter's kernel lives for many cells, and says itself how many threads it uses.
         self._limit(self._threads if alone or isinstance(item, IPyNbCell) else "1")
         if self._let_in is None:
-            brief = not isinstance(item, IPyNbCell) and self._took.get(item.path, math.inf) <= BRIEF
+            brief = not isinstance(item, IPyNbCell) and self._took.get(item.path, 0.0) <= BRIEF
             self._let_in = self._turn.enter_context(self.turns.alone() if alone else self.turns.share(brief=brief))
         long = None if alone or self._let_in is None else threading.Timer(QUICK, self._share)
         if long:

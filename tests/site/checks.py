@@ -32,6 +32,14 @@ def soup(path: Path) -> BeautifulSoup:
     return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
 
 
+@cache
+def anchors(path: Path) -> frozenset[str]:
+    """What a link to this page may name after its #."""
+    tree = soup(path)
+    ids = {tag["id"] for tag in tree.find_all(id=True)}
+    return frozenset(ids | {tag["name"] for tag in tree.find_all("a", attrs={"name": True})})
+
+
 def html_pages(site: Path) -> list[Path]:
     """Return the pages that a reader can reach, without downloads and redirect stubs."""
     found = [path for path in sorted(site.rglob("*.html")) if not {"_sources", "_static"} & set(path.parts)]
@@ -52,10 +60,8 @@ def broken_links(site: Path) -> Iterator[str]:
             where = f"{page.relative_to(site)}: {link['href']}"
             if not target.is_relative_to(site) or not target.is_file():
                 yield f"{where} leads nowhere"
-            elif parts.fragment and target.suffix == ".html":
-                name = unquote(parts.fragment)
-                if not (soup(target).find(id=name) or soup(target).find("a", attrs={"name": name})):
-                    yield f"{where} names an anchor that its page lacks"
+            elif parts.fragment and target.suffix == ".html" and unquote(parts.fragment) not in anchors(target):
+                yield f"{where} names an anchor that its page lacks"
 
 
 def outside_loads(site: Path) -> Iterator[str]:
