@@ -35,46 +35,48 @@ def texture(jpeg: bytes) -> int:
     return sum(b > a for row in tile for a, b in pairwise(row))
 
 
-WAYS = ("one thread", "asyncio", "threads", "processes")
+def rates(
+    work: Callable[[bytes], int], jpegs: Sequence[bytes], *, workers: int = 2, turns: int = 5
+) -> dict[str, np.ndarray]:
+    """Pictures a second by one thread, by coroutines, by threads and by processes: (turns,) for each.
 
+    Pools are started and warmed beforehand. In each turn all ways follow each other, so that a machine which gets
+    faster or slower meanwhile does so for all of them: compare rates of the same turn.
+    Raises ValueError without pictures or turns; what `work` raises ends the measurement.
+    """
+    if not len(jpegs) or turns < 1:
+        raise ValueError(f"rates needs pictures and at least one turn, not {len(jpegs)} and {turns}.")
 
-def rate(work: Callable[[bytes], int], jpegs: Sequence[bytes], way: str, *, workers: int = 2) -> float:
-    """Pictures a second, pools started and warmed beforehand. Raises ValueError for an unknown way."""
-    if way == "one thread":
-        return _timed(lambda: [work(jpeg) for jpeg in jpegs], len(jpegs))
-    if way == "asyncio":
+    async def every() -> list[int]:
+        async def one(jpeg: bytes) -> int:
+            return work(jpeg)
 
-        async def every() -> list[int]:
-            async def one(jpeg: bytes) -> int:
-                return work(jpeg)
+        return await asyncio.gather(*map(one, jpegs))
 
-            return await asyncio.gather(*map(one, jpegs))
-
-        return _timed(lambda: _in_a_loop(every), len(jpegs))
-    if way == "threads":
-        pool, chunk = ThreadPoolExecutor(workers), 1
-    elif way == "processes":
-        # Not fork: a copy of a process that has threads (OpenMP, gRPC, Jupyter) may inherit a lock that nobody frees.
-        context = multiprocessing.get_context("spawn")
-        pool, chunk = ProcessPoolExecutor(workers, mp_context=context), 8
-    else:
-        raise ValueError(f"unknown way {way!r}; there are {', '.join(WAYS)}.")
-    with pool:
-        list(pool.map(work, list(jpegs[:8]) * workers, chunksize=1))
-        return _timed(lambda: list(pool.map(work, jpegs, chunksize=chunk)), len(jpegs))
-
-
-def _timed(do: Callable[[], object], n: int) -> float:
-    start = time.perf_counter()
-    do()
-    return n / (time.perf_counter() - start)
-
-
-def _in_a_loop(main: Callable) -> None:
-    # A notebook's own event loop runs in this thread already, and asyncio allows one a thread.
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    thread.join()
+    # Not fork: a copy of a process that has threads (OpenMP, gRPC, Jupyter) may inherit a lock that nobody frees.
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        ThreadPoolExecutor(
+            1
+        ) as loop,  # a notebook's own event loop runs in this thread, and asyncio allows one a thread
+        ThreadPoolExecutor(workers) as threads,
+        ProcessPoolExecutor(workers, mp_context=spawn) as processes,
+    ):
+        ways = {
+            "one thread": lambda: [work(jpeg) for jpeg in jpegs],
+            "asyncio": lambda: loop.submit(lambda: asyncio.run(every())).result(),
+            "threads": lambda: list(threads.map(work, jpegs)),
+            "processes": lambda: list(processes.map(work, jpegs, chunksize=8)),
+        }
+        for pool in (loop, threads, processes):
+            list(pool.map(work, list(jpegs[:8]) * workers, chunksize=1))
+        found = {way: np.empty(turns) for way in ways}
+        for turn in range(turns):
+            for way, do in ways.items():
+                start = time.perf_counter()
+                do()
+                found[way][turn] = len(jpegs) / (time.perf_counter() - start)
+    return found
 
 
 def lock_share(fn: Callable[[], object], *, seconds: float = 0.25) -> float:

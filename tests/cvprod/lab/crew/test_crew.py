@@ -11,19 +11,21 @@ from cvprod.lab import crew, hostile
 JPEG = hostile.encode(hostile.GREY, "JPEG")
 
 
-@pytest.mark.parametrize("way", crew.WAYS)
-def test_every_way_does_the_work(way):
-    assert crew.rate(crew.texture, [JPEG] * 16, way) > 0
+def test_every_way_does_all_the_work_in_every_turn():
+    found = crew.rates(crew.texture, [JPEG] * 16, turns=3)
+    assert list(found) == ["one thread", "asyncio", "threads", "processes"]
+    assert all(rate.shape == (3,) and (rate > 0).all() for rate in found.values())
 
 
-def test_an_unknown_way_is_refused_by_name():
-    with pytest.raises(ValueError, match="unknown way 'magic'"):
-        crew.rate(crew.texture, [JPEG], "magic")
+@pytest.mark.parametrize(("jpegs", "turns"), [([], 1), ([JPEG], 0)])
+def test_nothing_to_measure_is_said(jpegs, turns):
+    with pytest.raises(ValueError, match=f"not {len(jpegs)} and {turns}"):
+        crew.rates(crew.texture, jpegs, turns=turns)
 
 
-def test_an_error_in_a_process_is_raised_here():
+def test_an_error_in_the_work_is_raised_here():
     with pytest.raises(Exception, match=r".+"):
-        crew.rate(crew.inspect, [b"no picture"] * 8, "processes")
+        crew.rates(crew.inspect, [b"no picture"] * 8)
 
 
 def test_the_lock_probe_tells_sleep_from_python():
