@@ -55,10 +55,9 @@ def rates(
 
     # Not fork: a copy of a process that has threads (OpenMP, gRPC, Jupyter) may inherit a lock that nobody frees.
     spawn = multiprocessing.get_context("spawn")
+    # One thread for the event loop: a notebook has one of its own in this thread, and asyncio allows one a thread.
     with (
-        ThreadPoolExecutor(
-            1
-        ) as loop,  # a notebook's own event loop runs in this thread, and asyncio allows one a thread
+        ThreadPoolExecutor(1) as loop,
         ThreadPoolExecutor(workers) as threads,
         ProcessPoolExecutor(workers, mp_context=spawn) as processes,
     ):

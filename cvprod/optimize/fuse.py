@@ -47,17 +47,22 @@ def fold_conv_bn(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> nn.Conv2d:
 def fold_batchnorms(model: nn.Module) -> nn.Module:
     """A copy in eval mode in which every BatchNorm that directly follows a convolution is folded into it.
 
-    Looks at neighbours of the same container, which is where torchvision's networks and the student have them.
+    Looks at neighbours of the same container, which is where torchvision's networks and the student have them. Keeps a
+    BatchNorm of another width than the convolution's, or without weights or statistics of its own.
     """
     model = copy.deepcopy(model).eval()
     for parent in list(model.modules()):
         names = list(parent._modules)
         for first, second in itertools.pairwise(names):
             conv, bn = parent._modules[first], parent._modules[second]
-            if isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d):
+            if isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d) and _fit(conv, bn):
                 parent._modules[first] = fold_conv_bn(conv, bn)
                 parent._modules[second] = nn.Identity()
     return model
+
+
+def _fit(conv: nn.Conv2d, bn: nn.BatchNorm2d) -> bool:
+    return bn.affine and bn.running_var is not None and bn.num_features == conv.out_channels
 
 
 def count(model: nn.Module, kind: type[nn.Module]) -> int:

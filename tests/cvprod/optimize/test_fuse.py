@@ -53,11 +53,12 @@ def test_what_is_recorded_is_a_copy_that_computes_the_same():
         torch.testing.assert_close(copied(x), model.eval()(x), atol=1e-3, rtol=1e-3)
 
 
-def test_a_network_that_is_not_in_the_order_of_its_data_keeps_its_batchnorms():
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_network_that_is_not_in_the_order_of_its_data_keeps_its_batchnorms(width):
     class Backwards(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.norm = nn.Conv2d(1, 1, 3, padding=1), nn.BatchNorm2d(1)
+            self.conv, self.norm = nn.Conv2d(1, width, 3, padding=1), nn.BatchNorm2d(1)
 
         def forward(self, x):
             return self.conv(self.norm(x.float()).relu()).mean((2, 3))
@@ -66,6 +67,12 @@ def test_a_network_that_is_not_in_the_order_of_its_data_keeps_its_batchnorms():
     x = torch.randint(0, 256, (2, 1, 96, 96))
     with torch.no_grad():
         torch.testing.assert_close(fuse.recordable(model)(x), model(x))
+
+
+@pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}])
+def test_a_batchnorm_without_numbers_of_its_own_stays(options):
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, **options)).eval()
+    assert fuse.count(fuse.fold_batchnorms(model), nn.BatchNorm2d) == 1
 
 
 @pytest.fixture(scope="module")
