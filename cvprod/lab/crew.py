@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from cvprod import measure
 from cvprod.serving import images
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL
@@ -40,8 +41,8 @@ def rates(
 ) -> dict[str, np.ndarray]:
     """Pictures a second by one thread, by coroutines, by threads and by processes: (turns,) for each.
 
-    Pools are started and warmed beforehand. In each turn all ways follow each other, so that a machine which gets
-    faster or slower meanwhile does so for all of them: compare rates of the same turn.
+    In each turn all ways follow each other (`measure.compare`, whose untimed calls start and warm the pools), so that a
+    machine which gets faster or slower meanwhile does so for all of them: compare rates of the same turn.
     Raises ValueError without pictures or turns; what `work` raises ends the measurement.
     """
     if not len(jpegs) or turns < 1:
@@ -67,15 +68,8 @@ def rates(
             "threads": lambda: list(threads.map(work, jpegs)),
             "processes": lambda: list(processes.map(work, jpegs, chunksize=8)),
         }
-        for pool in (loop, threads, processes):
-            list(pool.map(work, list(jpegs[:8]) * workers, chunksize=1))
-        found = {way: np.empty(turns) for way in ways}
-        for turn in range(turns):
-            for way, do in ways.items():
-                start = time.perf_counter()
-                do()
-                found[way][turn] = len(jpegs) / (time.perf_counter() - start)
-    return found
+        timed = measure.compare(ways, warmup=0, repeats=turns, rounds=turns)
+    return {way: len(jpegs) / found.samples for way, found in timed.items()}
 
 
 def lock_share(fn: Callable[[], object], *, seconds: float = 0.25) -> float:
