@@ -163,10 +163,11 @@ def throughput(fn: Callable[[], object], *, batch: int = 1, seconds: float = 1.0
     return calls * batch / elapsed
 
 
-def parallelism(n: int = 2, *, seconds: float = 0.2, turns: int = 3) -> float:
+def parallelism(n: int = 2, *, seconds: float = 0.05, turns: int = 11) -> float:
     """How many times the work of one process `n` processes get done side by side, right now on this machine.
 
-    The median of `turns` measurements, each of one process and then of all for `seconds`. Near `n` where that many
+    The median of `turns` measurements, each of one process, of all, and of one again, for `seconds` each: short ones,
+    because a machine may change its speed from one second to the next. Near `n` where that many
     cores are free; less where cores are threads of one core, are limited by a quota, or serve somebody else as well.
     What a program gains from its second core is to be compared with this, not with 2.
     """
@@ -183,8 +184,8 @@ def parallelism(n: int = 2, *, seconds: float = 0.2, turns: int = 3) -> float:
             counters.append(child)
         _count(counters, 0.01)  # all have started
         for _ in range(turns):
-            alone = sum(_count(counters[:1], seconds))
-            found.append(sum(_count(counters, seconds)) / alone)
+            before, together, after = (sum(_count(those, seconds)) for those in (counters[:1], counters, counters[:1]))
+            found.append(2 * together / (before + after))
     return float(np.median(found))
 
 

@@ -167,7 +167,8 @@ def test_without_a_budget_the_queue_explodes_so_that_the_limits_above_mean_somet
         address = service.address + "/v1/inspect"
         http_load.measure(address, [JPEG], connections=2, seconds=1)  # a cold second shows half of what it can do
         capacity = http_load.measure(address, [JPEG], connections=2, seconds=1).accepted.rate
-        due = load.schedule(10 * capacity, 0.7, poisson=True)
+        # Work for twenty rounds of the crowd, whatever the machine's speed was while we looked for its capacity.
+        due = load.schedule(10 * capacity, 2 * CROWD / capacity, poisson=True)
         seen = http_load.measure(address, [JPEG], connections=CROWD, due=due)
     turn = CROWD / seen.accepted.rate  # seconds until everybody in the crowd has been answered once
     print(
