@@ -24,15 +24,13 @@ from xdist.workermanage import WorkerController
 
 from cvprod.files import locked
 from cvprod.lab import notebooks
+from cvprod.lab.book import SPIN
 
 NOTEBOOK, LEDGER = ".ipynb", "notebooks/ledger.ipynb"
 #: Units of work that are more than a file: chapters with odd and with even numbers, and what needs all of them.
 ODD, EVEN, SITE = "odd chapters", "even chapters", "tests/site"
 CHAPTERS = {ODD, EVEN}
 THREADS = "OMP_NUM_THREADS"
-#: Rounds for which a thread of OpenMP spins before it sleeps: less than a millisecond. With GCC's much longer default,
-#: tests took two to four times the work, from cores that other tests wanted.
-SPIN = "GOMP_SPINCOUNT", "10000"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
 #: A test is taken to be brief unless the one before it in its file took longer than this [s].

@@ -2,6 +2,8 @@
 
 import tomllib
 
+import pytest
+
 from cvprod.lab import book
 from cvprod.repo import ROOT
 
@@ -30,6 +32,18 @@ def test_executed_chapters_are_dropped_when_something_changes_that_they_read(tmp
     assert not book.drop_stale_cache(tmp_path) and kept.exists()
     (tmp_path / "deploy/haproxy/haproxy.cfg").write_text("new")
     assert book.drop_stale_cache(tmp_path) and not kept.exists()
+
+
+@pytest.mark.parametrize(("set_to", "expected"), [(None, book.SPIN[1]), ("7", "7")])
+def test_chapters_run_with_threads_that_sleep_soon(tmp_path, monkeypatch, set_to, expected):
+    monkeypatch.delenv(book.SPIN[0], raising=False)
+    if set_to:
+        monkeypatch.setenv(book.SPIN[0], set_to)
+    program = tmp_path / "jupyter-book"
+    program.write_text(f'#!/bin/sh\ntest "${book.SPIN[0]}" = {expected} && test -n "$PATH"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(book.sysconfig, "get_path", lambda name: str(tmp_path))
+    assert book.build(tmp_path) == 0
 
 
 def test_files_that_notebooks_read_are_among_them():
