@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = load(given)
         if settings.api_keys is not None:
             check_keys(settings.api_keys)
+        for name in ("state", "jobs"):
+            if (folder := getattr(settings, name)) is not None:
+                check_folder(name, folder)
         logs.configure(settings.log_format, settings.log_level)
         return asyncio.run(_serve(settings))
     except SettingsError as error:
@@ -45,6 +49,16 @@ def check_keys(path: Path) -> None:
         auth.read(path)
     except (OSError, ValueError) as error:
         raise SettingsError(f"--api-keys {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def check_folder(name: str, path: Path) -> None:
+    """The same for a folder that is to be written to. Raises SettingsError."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise SettingsError(f"--{name} {path}: {error.strerror}. Name a folder that this user may write to.") from None
 
 
 async def _serve(settings) -> int:

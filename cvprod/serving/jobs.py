@@ -7,7 +7,8 @@ A job is a folder on disk, so that it survives the worker that took it:
     jobs/ID/results.ndjson  a line for each picture that is done, in order
 
 Every worker looks for jobs that nobody holds (flock) and goes on behind the last whole line of results. Interactive
-requests come first: a picture of a job is only taken up while the queue is empty.
+requests come first: a picture of a job is only taken up while the queue is empty. Services behind one balancer share
+the folder (``--jobs``): whichever is asked knows every job, and what one leaves undone another finishes.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ KEPT_SECONDS = 24 * 3600.0
 
 
 class Store:
-    """Jobs on disk, shared by all workers of a service."""
+    """Jobs on disk, shared by all workers of a service, and by all services that are given the same folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -201,8 +202,9 @@ def router(app: App) -> APIRouter:
     """The routes below /v1/jobs."""
     from .v1 import problems, read_images
 
-    root = app.settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))
-    store = app.jobs = Store(root / "jobs")  # type: ignore[attr-defined]
+    settings = app.settings
+    folder = settings.jobs or (settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))) / "jobs"
+    store = app.jobs = Store(folder)  # type: ignore[attr-defined]
     made = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     form = {
         "requestBody": {

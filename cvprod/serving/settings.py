@@ -50,6 +50,10 @@ class Settings(BaseModel):
     model: Path = Field(DEFAULT_MODEL, description="model card (.json), or ONNX file with a card beside it")
     device: Literal["cpu", "cuda"] = Field("cpu", description="what runs the network")
     state: Path | None = Field(None, description="folder for jobs and model copies; a temporary one by default")
+    jobs: Path | None = Field(
+        None,
+        description="folder for jobs that several services share (a disk whose locks all see); else below the state",
+    )
     latency_budget_ms: float = Field(
         default_factory=_budget, gt=0, description="p99 to keep; more than that is refused"
     )

@@ -83,6 +83,27 @@ def test_jobs_run_in_the_background_whichever_worker_is_asked(service):
     assert [json.loads(row)["index"] for row in rows] == list(range(30))
 
 
+def test_services_that_share_a_folder_know_each_others_jobs_and_finish_them(start, tmp_path):
+    import httpx
+
+    options = ("--workers", 1, "--latency-budget-ms", 5000, "--jobs", tmp_path / "jobs")
+    first, second = start(*options), start(*options)
+    with httpx.Client(base_url=first.address) as one, httpx.Client(base_url=second.address) as other:
+        sent = {"files": [("images", JPEG)] * 900, "headers": {"idempotency-key": "coil 7"}}
+        made = one.post("/v1/jobs", **sent)
+        place = made.headers["location"]
+        again = other.post("/v1/jobs", **sent)
+        assert (made.status_code, again.status_code, again.headers["location"]) == (202, 200, place)
+        assert other.get(place).json()["status"] in ("queued", "running")
+        top = psutil.Process(first.process.pid)
+        for process in (top, *top.children(recursive=True)):
+            process.kill()  # the whole box
+        wait_for(lambda: other.get(place).json()["status"] == "done", 60)
+        rows = [json.loads(row)["index"] for row in other.get(f"{place}/results").text.splitlines()]
+        assert rows == list(range(900))
+        assert other.delete(place).status_code == 204 and not list((tmp_path / "jobs").iterdir())
+
+
 def test_metrics_add_up_over_the_workers(service):
     def total():
         found = metrics(service)
@@ -363,7 +384,8 @@ def test_a_drain_answers_what_has_begun_and_exits_well(start):
     [
         (("--port", "99999"), 2, "--port"), (("--workers", "none"), 2, "--workers"), (("--nonsense",), 2, "--nonsense"),
         (("--model", "missing.json"), 3, "card"), (("--host", "no.such.host.example"), 2, "cannot listen"),
-        (("--api-keys", "missing"), 2, "missing"),
+        (("--api-keys", "missing"), 2, "missing"), (("--jobs", "/dev/null/jobs"), 2, "--jobs /dev/null/jobs: Not a"),
+        (("--state", "/dev/null"), 2, "may write to"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_one_clear_line(options, code, why, tmp_path):

@@ -150,6 +150,11 @@ def test_settings_are_the_services_and_the_drain_ends_before_the_kill():
         assert service["user"] == re.search(r"^USER (.*)$", dockerfile, re.M).group(1)
         assert "healthcheck" not in service and "HEALTHCHECK" in dockerfile
         assert (FOLDER / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        # One folder of jobs for all three, which the image has made for the service's user.
+        assert service["volumes"] == [f"jobs:{settings.jobs}"] and settings.jobs == Path("/jobs")
+        user, group = service["user"].split(":")
+        assert f"install --directory --owner={user} --group={group} /jobs" in dockerfile
+    assert "jobs" in compose()["volumes"]
     assert services["haproxy"]["stop_grace_period"]
     hard = re.search(r"hard-stop-after (\d+)s", (root() / "deploy/haproxy/haproxy.cfg").read_text())
     assert seconds(services["haproxy"]["stop_grace_period"]) > int(hard.group(1))

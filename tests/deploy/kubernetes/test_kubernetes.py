@@ -177,6 +177,15 @@ def settings_faults(where: str, pod: dict, container: dict, objects: list[dict])
         if source["configMapRef"]["name"] not in maps:
             yield f"{where}: no ConfigMap {source['configMapRef']['name']}"
     given = environment(container, objects)
+    claims = {o["metadata"]["name"]: o["spec"]["accessModes"] for o in of(objects, "PersistentVolumeClaim")}
+    kept = {
+        v["name"]: v["persistentVolumeClaim"]["claimName"]
+        for v in pod.get("volumes", [])
+        if "persistentVolumeClaim" in v
+    }
+    shared = {m["mountPath"] for m in container["volumeMounts"] if claims.get(kept.get(m["name"])) == ["ReadWriteMany"]}
+    if kept.keys() and not pod["securityContext"].get("fsGroup"):
+        yield f"{where}: a volume that belongs to somebody else"
     known = {f"CVPROD_{name.upper()}" for name in settings.Settings.model_fields}
     for name in sorted(set(given) - known):
         yield f"{where}: {name} is no setting"
@@ -185,6 +194,8 @@ def settings_faults(where: str, pod: dict, container: dict, objects: list[dict])
     except settings.SettingsError as error:
         yield f"{where}: {error}"
         return
+    if {str(chosen.jobs)} != shared and (chosen.jobs or kept):
+        yield f"{where}: jobs in {chosen.jobs}, shared by all pods: {shared or 'nothing'}"
     # Supervisor: the delay, the drain, and five seconds for what is left.
     if pod.get("terminationGracePeriodSeconds", 30) <= chosen.drain_delay + chosen.drain_seconds + 5:
         yield f"{where}: killed before it has drained"
@@ -404,6 +415,7 @@ def test_overlays_hold_what_their_names_say():
         assert {"ServiceMonitor", "PrometheusRule"} <= set(kinds[overlay])
     (namespace,) = of(render(KUBERNETES / "overlays/production"), "Namespace")
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert "PersistentVolumeClaim" in kinds["overlays/shared-jobs"]
     (gpu,) = of(render(KUBERNETES / "overlays/gpu"), "Deployment")
     (container,) = gpu["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "1" and "inspection-gpu:" in container["image"]
@@ -582,6 +594,33 @@ def test_planted_faults_are_found(says):
     PLANTED[says](objects)
     found = faults(objects)
     assert any(says in fault for fault in found), found
+
+
+@pytest.mark.parametrize(
+    ("says", "plant"),
+    {
+        "jobs in None": change("Deployment")(lambda o, _: _container(o).pop("env")),
+        "jobs in /jobs, shared by all pods: nothing": spoil(
+            "PersistentVolumeClaim", "spec", "accessModes", ["ReadWriteOnce"]
+        ),
+        "jobs in /job,": change("Deployment")(lambda o, _: put(_container(o), "env", 0, "value", "/job")),
+        "belongs to somebody else": change("Deployment")(lambda o, _: _pod(o)["securityContext"].pop("fsGroup")),
+    }.items(),
+)
+def test_planted_faults_in_shared_jobs_are_found(says, plant):
+    objects = copy.deepcopy(render(KUBERNETES / "overlays/shared-jobs"))
+    plant(objects)
+    found = faults(objects)
+    assert any(says in fault for fault in found), found
+
+
+def test_jobs_can_be_shared_by_both_tracks(tmp_path):
+    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
+    path = tmp_path / "kubernetes/overlays/production/kustomization.yaml"
+    path.write_text(path.read_text() + "  - ../../components/shared-jobs\n")
+    objects = render(path.parent)
+    assert faults(objects) == []
+    assert [environment(_container(o), objects)["CVPROD_JOBS"] for o in of(objects, "Deployment")] == ["/jobs"] * 2
 
 
 # --- Schemas ---
@@ -814,7 +853,7 @@ def test_rules_fire_on_known_numbers(tmp_path):
 # --- checkov ---
 
 
-SCANNED = ["base", "overlays/gpu", "overlays/production"]  # the others are parts of these
+SCANNED = ["base", "overlays/gpu", "overlays/production", "overlays/shared-jobs"]  # the others are parts of these
 
 
 @pytest.fixture(scope="module")
