@@ -6,6 +6,7 @@ What happens, and what the loop does:
     the disk is full               inspection goes on, log lines are dropped and counted (`journal`)
     the process is killed          systemd starts it again; it goes on after the last checkpoint
     something hangs                the watchdog is not fed any more, systemd kills and restarts (`watchdog`)
+    the camera is unplugged        no readable frame feeds the watchdog either, and the source ends (`sources`)
     an update is tampered with     refused, the old model keeps running (`update`)
     a new model is bad             refused by the health check; on trial, rolled back after faults or restarts
 """
@@ -87,6 +88,7 @@ class Inspector:
         self.counters = self._recover()
         self._good = 0
         self._bad = 0
+        self._proven = False
         self._state = device.state
         self._stop = False
 
@@ -112,7 +114,8 @@ class Inspector:
                 self._one(name, picture, latencies)
                 done += 1
             count = self.counters
-            self.watchdog.alive(f"model {self._version}, {count.frames} frames, {count.defects} defects")
+            if picture is not None or not name:  # a source that only gives what cannot be read hangs, too
+                self.watchdog.alive(f"model {self._version}, {count.frames} frames, {count.defects} defects")
             if time.monotonic() - saved > CHECKPOINT_S:
                 saved = time.monotonic()
                 self._checkpoint()
@@ -151,9 +154,10 @@ class Inspector:
         self.journal.write({"frame": name, "model": self._version, "found": found})
         self._good += 1
         self._bad = 0
-        if self._good == CONFIRM_AFTER:
-            with contextlib.suppress(UpdateError, OSError):
-                self.device.confirm()
+        if self._good >= CONFIRM_AFTER and not self._proven:
+            with contextlib.suppress(UpdateError, OSError):  # an install holds the lock, a full disk: next frame
+                self.device.confirm(self._version)
+                self._proven = True
 
     def _classify(self, tile: np.ndarray) -> int | None:
         """The class index; None after a fault of the model."""
@@ -190,7 +194,7 @@ class Inspector:
         with contextlib.suppress(Exception):  # a fault is met, and counted, on the first frame
             self._predict(np.zeros((1, 1, INPUT_SIZE, INPUT_SIZE), np.uint8))
         self._version, self._state = manifest.version, self.device.state
-        self._good = self._bad = 0
+        self._good, self._bad, self._proven = 0, 0, False
 
     def _follow(self) -> None:
         """Take up a model that another process has installed or rolled back; keep the old one if that fails."""
@@ -198,6 +202,8 @@ class Inspector:
         if replace(state, trial_starts=None) == replace(self._state, trial_starts=None):
             return
         try:
+            with contextlib.suppress(OSError, UpdateError):
+                self.device.started()  # with the new model, which may take the process along
             self._load()
             self.journal.write({"event": "model", "version": self._version})
         except Exception as error:

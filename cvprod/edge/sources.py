@@ -16,10 +16,12 @@ from cvprod.surface import TILE_SIZE, ImageError, read_image
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MAX_BYTES = 50_000_000  # a larger file is no picture of this camera
+MAX_MISSED = 100  # frames in a row that a camera may fail to give: some five seconds, then it is taken to be gone
+MISSED_S = 0.05
 
 
 class SourceError(RuntimeError):
-    """The source cannot be opened at all; the message says what is missing."""
+    """The source cannot be opened, or has stopped for good; the message says what is missing."""
 
 
 def frames(
@@ -95,10 +97,15 @@ def _picamera(camera) -> Iterator[tuple[str, np.ndarray | None]]:
 
 
 def _opencv(capture) -> Iterator[tuple[str, np.ndarray | None]]:
+    missed = 0
     try:
-        while True:
+        while missed < MAX_MISSED:
             got, picture = capture.read()
+            missed = 0 if got else missed + 1
             yield _now(), cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if got else None
+            if missed:
+                time.sleep(MISSED_S)
+        raise SourceError(f"the camera gave no frame {missed} times in a row: is it still plugged in?")
     finally:
         capture.release()
 

@@ -1,13 +1,14 @@
 """Model updates over the air: publish on one side; check, install, confirm and roll back on the other.
 
-The device keeps two slots. An update is written to the idle one, verified, tried on golden tiles in a process of its
-own, and only then one file, `state.json`, is replaced: that rename is the switch. Whatever goes wrong before it leaves
-the running model as it was; what goes wrong after it is undone by going back to the other slot, which is still whole.
+The device keeps two slots. An update is written beside them, verified, tried on golden tiles in a process of its own,
+moved to the idle slot, and only then one file, `state.json`, is replaced: that rename is the switch. Whatever goes
+wrong before it leaves the running model as it was; what goes wrong after it is undone by going back to the other slot,
+which is still whole. So while a model is on trial nothing is installed: the idle slot holds the one to go back to.
 
     root/config.json    name, app_version, channel and the limits of the health check
     root/trusted.keys   public keys, base64, one a line
     root/golden.npz     tiles and labels that every model must get right (they belong to the device, not to the update)
-    root/slots/a, b     model files, each with the signed manifest they came with
+    root/slots/a, b     model files, each with the signed manifest they came with; "barred" marks what was rolled back
     root/state.json     which slot is active, on trial, refused
 
 The scheme is that of A/B system updates (Android, RAUC, U-Boot's boot count), cut down to one model.
@@ -52,6 +53,7 @@ from .manifest import (
 )
 
 SLOTS = ("a", "b")
+INCOMING, BARRED = "incoming", "barred"
 MAX_TRIAL_STARTS = 3  # a new model whose process dies this often before it is confirmed is rolled back
 KEPT_BASES = 3  # deltas are made from this many earlier versions
 WORTH = 0.9  # a delta that is not at least a tenth smaller than the file is not published
@@ -228,11 +230,13 @@ class Device:
             return self._rebuilt()
 
     def _rebuilt(self) -> State:
-        whole = {slot: self._intact(slot) for slot in SLOTS}
-        found = sorted((m.version, slot) for slot, m in whole.items() if m is not None)
-        if not found:
-            return State()
-        return State(found[-1][1], found[0][1] if len(found) > 1 else None, found[-1][0])
+        whole = {slot: manifest for slot in SLOTS if (manifest := self._intact(slot)) is not None}
+        refused = tuple(m.version for slot, m in whole.items() if (self.slot(slot) / BARRED).exists())
+        found = sorted((m.version, slot) for slot, m in whole.items() if m.version not in refused)
+        highest = max((m.version for m in whole.values()), default=0)
+        if len(found) < 2:
+            return State(found[0][1] if found else None, None, highest, refused)
+        return State(found[1][1], found[0][1], highest, refused, trial_starts=0)  # whether it was proven is not known
 
     def _save(self, state: State) -> None:
         write_atomic(self.root / "state.json", (json.dumps(asdict(state), indent=1) + "\n").encode())
@@ -327,34 +331,44 @@ class Device:
     def install(self) -> Installed | None:
         """Fetch, verify, try and switch; None when there is nothing new.
 
-        The new model starts on trial: see `started` and `confirm`.
+        The new model starts on trial: see `started` and `confirm`. While another one is on trial, nothing is installed.
         """
         with self._locked():
             manifest, data, signature = self._offer()
             if manifest is None:
                 return None
             state = self.state
+            if state.trial_starts is not None and state.previous and (earlier := self._intact(state.previous)):
+                raise UpdateError(
+                    f"version {state.highest} is on trial, and version {earlier.version} is what it would go back to: "
+                    f"version {manifest.version} has to wait until the trial ends, "
+                    "or for `python -m cvprod.edge rollback`"
+                )
             target = SLOTS[1] if state.active == SLOTS[0] else SLOTS[0]
-            folder = self.slot(target)
+            folder = self.slot(INCOMING)
             try:
                 downloaded = self._fill(folder, manifest)
                 write_atomic(folder / SIGNATURE, signature)
                 write_atomic(folder / MANIFEST, data)
+                health = health_check(model_path(folder, manifest), self.root / "golden.npz", self.limits)
+                if not health["ok"]:
+                    self._save(replace(state, refused=(*state.refused, manifest.version)))
+                    raise UpdateError(f"version {manifest.version} failed its health check: {health['why']}; refused")
+                self._save(replace(state, previous=None))  # from here on there is nothing to go back to
+                shutil.rmtree(self.slot(target), ignore_errors=True)
+                folder.rename(self.slot(target))
+                sync_folder(folder.parent)
             except OSError as error:
-                shutil.rmtree(folder, ignore_errors=True)
                 raise UpdateError(
                     f"version {manifest.version} could not be written ({error}); nothing changed"
                 ) from error
-            health = health_check(model_path(folder, manifest), self.root / "golden.npz", self.limits)
-            if not health["ok"]:
-                self._save(replace(state, refused=(*state.refused, manifest.version)))
+            finally:
                 shutil.rmtree(folder, ignore_errors=True)
-                raise UpdateError(f"version {manifest.version} failed its health check: {health['why']}; refused")
             self._save(State(target, state.active, manifest.version, state.refused, trial_starts=0))
             return Installed(manifest, downloaded, sum(file.size for file in manifest.files), health)
 
     def _fill(self, folder: Path, manifest: Manifest) -> int:
-        """Write the model's files into an idle slot; returns how many bytes were fetched."""
+        """Write the model's files into an empty folder; returns how many bytes were fetched."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         needed = sum(file.size for file in manifest.files)
@@ -409,11 +423,13 @@ class Device:
             self._save(replace(state, trial_starts=state.trial_starts + 1))
             return False
 
-    def confirm(self) -> None:
-        """The active model has proven itself: its trial ends."""
+    def confirm(self, version: int | None = None) -> None:
+        """The active model has proven itself: its trial ends. With a version, only if that is the active one."""
         with self._locked():
-            if self.state.trial_starts is not None:
-                self._save(replace(self.state, trial_starts=None))
+            state = self.state
+            manifest = self._intact(state.active) if state.active else None
+            if state.trial_starts is not None and version in (None, manifest and manifest.version):
+                self._save(replace(state, trial_starts=None))
 
     def rollback(self) -> Manifest:
         """Go back to the other slot and never try the abandoned version again; returns what runs now."""
@@ -426,6 +442,9 @@ class Device:
         bad = self._intact(state.active) if state.active else None
         refused = (*state.refused, bad.version) if bad else state.refused
         self._save(State(state.previous, None, state.highest, refused))
+        if bad:
+            with contextlib.suppress(OSError):  # only needed where state.json is lost as well
+                write_atomic(self.slot(state.active) / BARRED, b"")
         return manifest
 
 

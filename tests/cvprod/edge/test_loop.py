@@ -287,6 +287,77 @@ def test_a_hang_stops_feeding_the_watchdog(ready, systemd):
     assert inside.watchdog.interval_s == pytest.approx(0.1)
 
 
+class Camera:
+    """What cv2.VideoCapture is: `good` frames, then its cable is pulled."""
+
+    def __init__(self, good):
+        self.left, self.open = good, True
+
+    def read(self):
+        self.left -= 1
+        return (True, cv2.cvtColor(PIXELS[0, 0], cv2.COLOR_GRAY2BGR)) if self.left >= 0 else (False, None)
+
+    def release(self):
+        self.open = False
+
+
+def test_an_unplugged_camera_does_not_feed_the_watchdog_and_ends_the_run(ready, systemd, monkeypatch):
+    monkeypatch.setattr(sources, "MAX_MISSED", 20)
+    monkeypatch.setattr(sources, "MISSED_S", 0.03)  # six times what the watchdog waits for
+    camera = Camera(3)
+    inside = inspector(ready)
+    with pytest.raises(sources.SourceError, match="still plugged in"):
+        inside.run(sources._opencv(camera))
+    assert inside.counters.unreadable == 20 and inside.counters.tiles == 3 and not camera.open
+    systemd.settimeout(0.01)
+    beats = []
+    with pytest.raises(TimeoutError):
+        while True:
+            beats.append(systemd.recv(4096).decode())
+    assert sum("WATCHDOG=1" in beat for beat in beats) <= 3
+
+
+def test_a_camera_that_misses_some_frames_goes_on(monkeypatch):
+    monkeypatch.setattr(sources, "MISSED_S", 0)
+    camera = Camera(0)
+    frames = sources._opencv(camera)
+    for _ in range(3):
+        assert [next(frames)[1] for _ in range(sources.MAX_MISSED - 1)] == [None] * (sources.MAX_MISSED - 1)
+        camera.left = 1
+        assert next(frames)[1].shape == PIXELS[0, 0].shape
+
+
+def test_a_trial_ends_as_soon_as_it_can_be_written_down(ready, spool, monkeypatch):
+    monkeypatch.setattr(loop, "CONFIRM_AFTER", 5)
+    ready.publish(2)
+    ready.device.install()
+    real, tries = ready.device.confirm, []
+
+    def confirm(version):
+        tries.append(version)
+        if len(tries) < 3:
+            raise UpdateError("another install or rollback is running")
+        real(version)
+
+    monkeypatch.setattr(ready.device, "confirm", confirm)
+    inspector(ready).run(sources.frames(str(spool)))
+    assert tries == [2, 2, 2] and ready.device.state.trial_starts is None
+
+
+def test_to_take_up_a_new_model_while_running_counts_as_its_first_start(ready, spool, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
+
+    def frames():
+        found = list(sources.frames(str(spool)))
+        yield found[0]
+        ready.publish(2)
+        ready.device.install()
+        yield from found[1:]
+
+    report = inspector(ready).run(frames())
+    assert report.version == 2 and ready.device.state.trial_starts == 1
+
+
 def test_outside_systemd_the_watchdog_is_silent(monkeypatch):
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     watchdog = Watchdog()

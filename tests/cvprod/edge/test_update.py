@@ -179,6 +179,70 @@ def test_a_trial_that_dies_too_often_is_rolled_back_and_a_confirmed_one_is_not(p
     assert version(plant.device) == 3
 
 
+def test_a_model_on_trial_keeps_the_one_it_goes_back_to(plant):
+    plant.publish(1)
+    plant.device.install()
+    plant.device.confirm()
+    plant.publish(2)
+    plant.device.install()
+    slots, state = plant.device.status()["slots"], plant.device.state
+    plant.publish(3)
+    with pytest.raises(UpdateError, match=r"version 2 is on trial, and version 1 .* version 3 has to wait"):
+        plant.device.install()
+    assert plant.device.status()["slots"] == slots and plant.device.state == state
+    assert plant.device.rollback().version == 1
+    assert plant.device.install().manifest.version == 3
+
+
+def test_a_first_model_on_trial_has_nothing_to_go_back_to_so_the_next_may_come(plant):
+    plant.publish(1)
+    plant.device.install()
+    plant.publish(2)
+    assert plant.device.install().manifest.version == 2
+
+
+@pytest.mark.parametrize("bad", [None, onnx_bytes(WEIGHTS[::-1].copy())], ids=["damaged on the way", "wrong answers"])
+def test_a_refused_update_leaves_both_slots(plant, bad):
+    for number in (1, 2):
+        plant.publish(number)
+        plant.device.install()
+        plant.device.confirm()
+    plant.publish(3, bad)
+    if bad is None:
+        for path in plant.channel.glob("v3/*"):
+            if "manifest" not in path.name:
+                path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(UpdateError, match="refused"):
+        plant.device.install()
+    assert sorted(plant.device.status()["slots"].values()) == ["version 1", "version 2"]
+    assert {path.name for path in (plant.device.root / "slots").iterdir()} == {"a", "b"}
+    assert plant.device.rollback().version == 1
+
+
+def test_what_was_rolled_back_stays_away_when_the_state_is_lost(plant):
+    plant.publish(1)
+    plant.device.install()
+    plant.publish(2)
+    plant.device.install()
+    plant.device.rollback()
+    (plant.device.root / "state.json").write_text("{")
+    assert version(Device(plant.device.root)) == 1 and plant.device.state.refused == (2,)
+    with pytest.raises(UpdateError, match="rolled back here"):
+        plant.device.install()
+
+
+def test_only_the_model_that_ran_is_confirmed(plant):
+    plant.publish(1)
+    plant.device.install()
+    plant.device.confirm(1)
+    plant.publish(2)
+    plant.device.install()
+    plant.device.confirm(1)  # a loop that has not noticed the new one yet
+    assert plant.device.state.trial_starts == 0
+    plant.device.confirm(2)
+    assert plant.device.state.trial_starts is None
+
+
 def test_bit_rot_in_the_active_slot_falls_back_and_a_damaged_state_is_rebuilt(plant):
     plant.publish(1)
     plant.device.install()
