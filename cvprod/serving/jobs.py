@@ -5,7 +5,9 @@ A job is a folder on disk, so that it survives the worker that took it:
     jobs/ID/job.json        when, how many, whose; written last, by a rename: without it there is no job
     jobs/ID/00000           a picture
     jobs/ID/results.ndjson  a line for each picture that is done, in order
+    jobs/ID/done            there is nothing left to do
 
+All of it is read and written in threads: the disk may be slow, or far away, and the event loop answers cameras.
 Every worker looks for jobs that nobody holds (flock) and goes on behind the last whole line of results. Interactive
 requests come first: a picture of a job is only taken up while the queue is empty. Services behind one balancer share
 the folder (``--jobs``): whichever is asked knows every job, and what one leaves undone another finishes.
@@ -22,9 +24,8 @@ import secrets
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import msgspec
 from fastapi import APIRouter, Header, Request
@@ -42,6 +43,7 @@ MAX_IMAGES = 1000
 MAX_BYTES = 64 * 2**20
 MAX_JOBS = 200
 KEPT_SECONDS = 24 * 3600.0
+DONE = "done"
 
 
 class Store:
@@ -62,7 +64,7 @@ class Store:
         """Fields of job.json and how far it is."""
         path = self.folder / job
         document = json.loads((path / "job.json").read_text())
-        done = whole_lines(path / "results.ndjson")
+        done = document["images"] if (path / DONE).exists() else whole_lines(path / "results.ndjson")
         status = (
             "cancelled"
             if (path / "cancelled").exists()
@@ -88,7 +90,7 @@ class Store:
             raise ServiceError(
                 "overloaded", f"{MAX_JOBS} jobs are kept already; delete some.", headers={"Retry-After": "60"}
             )
-        scratch = self.folder / f".{job}.{secrets.token_hex(4)}"
+        scratch = self._scratch(job)
         try:
             scratch.mkdir()
             for i, picture in enumerate(pictures):
@@ -108,6 +110,24 @@ class Store:
             shutil.rmtree(scratch, ignore_errors=True)
         return job, True
 
+    def results(self, job: str, owner: str) -> bytes:
+        """Whole lines of a job's results. Raises ServiceError (not-found)."""
+        path = self.path(job, owner) / "results.ndjson"
+        data = path.read_bytes() if path.exists() else b""
+        return data[: data.rfind(b"\n") + 1]
+
+    def forget(self, job: str, owner: str) -> None:
+        """Delete a job; who works on it stops. Raises ServiceError (not-found)."""
+        path, scratch = self.path(job, owner), self._scratch(job)
+        with contextlib.suppress(FileNotFoundError):  # somebody else was quicker
+            (path / "cancelled").touch()
+            path.rename(scratch)  # at once: nobody writes to what is half deleted
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    def _scratch(self, job: str) -> Path:
+        """A new name for a folder that is not a job yet, or no longer."""
+        return self.folder / f".{job}.{secrets.token_hex(4)}"
+
     def expire(self) -> None:
         """Forget jobs that are older than a day, and what was left half-written; never one that is still to be done.
 
@@ -125,15 +145,19 @@ class Store:
         except (OSError, ValueError):
             return False
 
-    def open_jobs(self) -> Iterator[str]:
-        """Ids of jobs that are not done, oldest first."""
+    def open_jobs(self) -> list[str]:
+        """Ids of jobs that are not done, oldest first. Those that are done, most of them, cost no more than a look."""
         found = []
-        for path in self.folder.glob("*/job.json"):
+        for path in self.folder.glob("[!.]*"):
             with contextlib.suppress(OSError, ValueError):
-                job = self.describe(path.parent.name)
+                if (path / DONE).exists():
+                    continue
+                job = self.describe(path.name)
                 if job["status"] in ("queued", "running"):
                     found.append((job["created"], job["id"]))
-        return iter([job for _, job in sorted(found)])
+                elif job["status"] == "done":  # who did it died before it could say so
+                    (path / DONE).touch()
+        return [job for _, job in sorted(found)]
 
 
 def whole_lines(path: Path) -> int:
@@ -151,11 +175,15 @@ class Runner:
         self.app, self.store = app, store
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
+        """Until cancelled; at once where others do the work."""
+        while self.app.settings.work_on_jobs:
             try:
-                for job in self.store.open_jobs():
-                    await self._work(job)
+                for job in await asyncio.to_thread(self.store.open_jobs):
+                    try:
+                        await self._work(job)
+                    except FileNotFoundError:
+                        if (self.store.folder / job).exists():
+                            raise  # and not because its owner has deleted it
             except Exception:  # a full disk, a deleted folder: try again later
                 log.exception("jobs", extra={"event": "jobs-fault"})
             await asyncio.sleep(0.3)
@@ -163,27 +191,46 @@ class Runner:
     async def _work(self, job: str) -> None:
         folder = self.store.folder / job
         with contextlib.ExitStack() as stack:
-            lock = stack.enter_context((folder / "lock").open("w"))
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            taken = await asyncio.to_thread(self._take, folder, stack)
+            if taken is None:
                 return  # another worker has it
-            results = stack.enter_context((folder / "results.ndjson").open("ab+"))
-            results.seek(0)
-            text = results.read()
-            results.truncate(text.rfind(b"\n") + 1)
-            images = json.loads((folder / "job.json").read_text())["images"]
-            for i in range(text.count(b"\n"), images):
-                if (folder / "cancelled").exists():
+            results, done, images = taken
+            for i in range(done, images):
+                data = await asyncio.to_thread(self._picture, folder, i)
+                if data is None:
                     return
-                results.write(msgspec.json.encode(await self._look(folder / f"{i:05d}", i)) + b"\n")
-                results.flush()
+                line = msgspec.json.encode(await self._look(data, i)) + b"\n"
+                await asyncio.to_thread(self._write, results, line)
+            await asyncio.to_thread((folder / DONE).touch)
             log.info("job", extra={"event": "job-done", "images": images})
 
-    async def _look(self, path: Path, index: int) -> dict[str, Any]:
+    @staticmethod
+    def _take(folder: Path, stack: contextlib.ExitStack) -> tuple[BinaryIO, int, int] | None:
+        """The file of results, ready to be written on, how many there are and shall be; None if the job is taken."""
+        lock = stack.enter_context((folder / "lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return None
+        results = stack.enter_context((folder / "results.ndjson").open("ab+"))
+        results.seek(0)
+        text = results.read()
+        results.truncate(text.rfind(b"\n") + 1)
+        return results, text.count(b"\n"), json.loads((folder / "job.json").read_text())["images"]
+
+    @staticmethod
+    def _picture(folder: Path, index: int) -> bytes | None:
+        """A picture of a job; None if it has been cancelled."""
+        return None if (folder / "cancelled").exists() else (folder / f"{index:05d}").read_bytes()
+
+    @staticmethod
+    def _write(results: BinaryIO, line: bytes) -> None:
+        results.write(line)
+        results.flush()
+
+    async def _look(self, data: bytes, index: int) -> dict[str, Any]:
         from .v1 import describe
 
-        data = path.read_bytes()
         while True:
             while self.app.engine.waiting:  # somebody is waiting for an answer: a job is not
                 await asyncio.sleep(0.005)
@@ -251,15 +298,14 @@ def router(app: App) -> APIRouter:
         if app.engine.draining:
             raise ServiceError("draining", headers={"Retry-After": "1"})
         pictures = await read_images(app, request, limit=MAX_BYTES, max_images=MAX_IMAGES)
-        job, new = await asyncio.get_running_loop().run_in_executor(
-            None, store.create, pictures, owner(request), idempotency_key
-        )
-        return JSONResponse(public(store.describe(job)), 202 if new else 200, headers={"Location": f"/v1/jobs/{job}"})
+        job, new = await asyncio.to_thread(store.create, pictures, owner(request), idempotency_key)
+        found = await asyncio.to_thread(store.describe, job)
+        return JSONResponse(public(found), 202 if new else 200, headers={"Location": f"/v1/jobs/{job}"})
 
     @made.get("/{job}", summary="How far is it?", responses=problems("not-found", "invalid-request"))
     async def read(request: Request, job: JobId) -> dict[str, Any]:
-        store.path(job, owner(request))
-        return public(store.describe(job))
+        await asyncio.to_thread(store.path, job, owner(request))
+        return public(await asyncio.to_thread(store.describe, job))
 
     @made.get(
         "/{job}/results",
@@ -271,9 +317,8 @@ def router(app: App) -> APIRouter:
         },
     )
     async def results(request: Request, job: JobId) -> Response:
-        path = store.path(job, owner(request)) / "results.ndjson"
-        data = path.read_bytes() if path.exists() else b""
-        return Response(data[: data.rfind(b"\n") + 1], media_type="application/x-ndjson")
+        data = await asyncio.to_thread(store.results, job, owner(request))
+        return Response(data, media_type="application/x-ndjson")
 
     @made.delete(
         "/{job}",
@@ -283,9 +328,7 @@ def router(app: App) -> APIRouter:
         responses=problems("not-found", "invalid-request"),
     )
     async def delete(request: Request, job: JobId) -> Response:
-        path = store.path(job, owner(request))
-        (path / "cancelled").touch()
-        shutil.rmtree(path, ignore_errors=True)
+        await asyncio.to_thread(store.forget, job, owner(request))
         return Response(status_code=204)
 
     return made

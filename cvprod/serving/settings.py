@@ -54,6 +54,9 @@ class Settings(BaseModel):
         None,
         description="folder for jobs that several services share (a disk whose locks all see); else below the state",
     )
+    work_on_jobs: bool = Field(
+        True, description="do the jobs in the folder, or only take them in and tell about them (a canary)"
+    )
     latency_budget_ms: float = Field(
         default_factory=_budget, gt=0, description="p99 to keep; more than that is refused"
     )

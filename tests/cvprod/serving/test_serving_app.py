@@ -333,6 +333,27 @@ def test_a_job_from_start_to_end(make_app):
     problem(missing, "not-found")
 
 
+def test_finished_jobs_are_not_read_again(make_app, monkeypatch):
+    app = make_app()
+    place = ask(app, ("POST", "/v1/jobs", {"files": [("images", JPEG)] * 2})).headers["location"]
+    finish(app)
+    folder = app.jobs.folder / place.rsplit("/", 1)[1]
+    assert (folder / "done").exists()
+    (folder / "done").unlink()  # who did the last picture died right after it
+    assert app.jobs.open_jobs() == [] and (folder / "done").exists()
+    monkeypatch.setattr(app.jobs, "describe", lambda job: pytest.fail("read again"))
+    assert app.jobs.open_jobs() == []
+
+
+def test_a_service_that_leaves_the_work_to_others_still_takes_jobs_and_tells_of_them(make_app, tmp_path):
+    canary, stable = (make_app(jobs=tmp_path / "jobs", work_on_jobs=works) for works in (False, True))
+    place = ask(canary, ("POST", "/v1/jobs", {"files": [("images", JPEG)] * 2})).headers["location"]
+    asyncio.run(asyncio.wait_for(Runner(canary, canary.jobs).run(), 5))  # has nothing to do
+    assert ask(canary, ("GET", place, {})).json()["status"] == "queued"
+    finish(stable)
+    assert ask(canary, ("GET", place, {})).json()["status"] == "done"
+
+
 def test_a_job_goes_on_behind_the_last_whole_line(make_app):
     app = make_app()
     place = ask(app, ("POST", "/v1/jobs", {"files": [("images", JPEG)] * 3})).headers["location"]

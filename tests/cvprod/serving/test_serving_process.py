@@ -88,7 +88,10 @@ def test_services_that_share_a_folder_know_each_others_jobs_and_finish_them(star
 
     options = ("--workers", 1, "--latency-budget-ms", 5000, "--jobs", tmp_path / "jobs")
     first, second = start(*options), start(*options)
-    with httpx.Client(base_url=first.address) as one, httpx.Client(base_url=second.address) as other:
+    with (
+        httpx.Client(base_url=first.address, timeout=60) as one,
+        httpx.Client(base_url=second.address, timeout=60) as other,
+    ):
         sent = {"files": [("images", JPEG)] * 900, "headers": {"idempotency-key": "coil 7"}}
         made = one.post("/v1/jobs", **sent)
         place = made.headers["location"]
