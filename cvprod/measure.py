@@ -173,7 +173,12 @@ def parallelism(n: int = 2, *, seconds: float = 0.05, turns: int = 11) -> float:
     """
     if n < 1 or seconds <= 0 or turns < 1:
         raise ValueError(f"parallelism needs n >= 1, seconds > 0 and turns >= 1, not {n}, {seconds} and {turns}.")
-    found = []
+    return _probe(n, seconds, turns)[0]
+
+
+def _probe(n: int, seconds: float = 0.05, turns: int = 11) -> tuple[float, float]:
+    """`parallelism`, and the share of its time for which a process really ran: both are medians."""
+    found, ran = [], []
     with contextlib.ExitStack() as stack:
         counters = []
         for _ in range(n):
@@ -184,36 +189,40 @@ def parallelism(n: int = 2, *, seconds: float = 0.05, turns: int = 11) -> float:
             counters.append(child)
         _count(counters, 0.01)  # all have started
         for _ in range(turns):
-            before, together, after = (sum(_count(those, seconds)) for those in (counters[:1], counters, counters[:1]))
-            found.append(2 * together / (before + after))
-    return float(np.median(found))
+            before, together, after = (_count(those, seconds) for those in (counters[:1], counters, counters[:1]))
+            found.append(2 * sum(n for n, _ in together) / (before[0][0] + after[0][0]))
+            ran += [share for _, share in (*before, *together, *after)]
+    return float(np.median(found)), float(np.median(ran))
 
 
 def undisturbed(share: float = 0.75) -> bool:
     """Whether the cores of this machine are ours right now: together they do `share` of what that many would alone.
 
     A claim about time says something about the program only where this holds. It does not where a neighbour takes a
-    core, nor where two "cores" are threads of one.
+    core, nor where two "cores" are threads of one, nor where there are more programs than cores: then each process
+    gets its turn, two of them get twice as many, and only their waiting tells.
     """
     cores = int(machine()["cores"])
-    return parallelism(cores) >= share * cores
+    found, ran = _probe(cores)
+    return found >= share * cores and ran >= 0.9
 
 
 _COUNTER = """
 import sys, time
 for line in sys.stdin:
-    n, end = 0, time.perf_counter() + float(line)
-    while time.perf_counter() < end:
+    n, begun, used = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() < begun + float(line):
         n += 1
-    print(n, flush=True)
+    print(n, (time.process_time() - used) / (time.perf_counter() - begun), flush=True)
 """
 
 
-def _count(counters: list[subprocess.Popen], seconds: float) -> list[int]:
+def _count(counters: list[subprocess.Popen], seconds: float) -> list[tuple[int, float]]:
     for child in counters:
         child.stdin.write(f"{seconds}\n")
         child.stdin.flush()
-    return [int(child.stdout.readline()) for child in counters]
+    answers = [child.stdout.readline().split() for child in counters]
+    return [(int(n), float(share)) for n, share in answers]
 
 
 T = TypeVar("T")

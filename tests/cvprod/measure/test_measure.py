@@ -301,11 +301,25 @@ def test_parallelism_finds_that_only_one_core_is_left():
     assert 0.6 < measure.parallelism(1) < 1.4
 
 
-@pytest.mark.parametrize(("found", "ours"), [(1.9, True), (1.51, True), (1.4, False), (1.0, False)])
-def test_undisturbed_is_said_of_cores_that_nobody_else_uses(monkeypatch, found, ours):
+@pytest.mark.parametrize(
+    ("found", "ran", "ours"),
+    [(1.9, 0.99, True), (1.51, 0.9, True), (1.4, 1.0, False), (1.0, 1.0, False), (1.98, 0.5, False)],
+)
+def test_undisturbed_is_said_of_cores_that_nobody_else_uses(monkeypatch, found, ran, ours):
     monkeypatch.setattr(measure, "machine", lambda: {"cores": 2})
-    monkeypatch.setattr(measure, "parallelism", lambda n: found)
+    monkeypatch.setattr(measure, "_probe", lambda n: (found, ran))
     assert measure.undisturbed() is ours
+
+
+def test_more_programs_than_cores_are_a_disturbance():
+    burn = [sys.executable, "-S", "-c", "while True: pass"]
+    crowd = [subprocess.Popen(burn) for _ in range(3 * measure.machine()["cores"])]
+    try:
+        assert not measure.undisturbed()
+    finally:
+        for process in crowd:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("wrong", [{"n": 0}, {"seconds": 0}, {"turns": 0}])
