@@ -15,6 +15,7 @@ from cvprod.bench import UsageError
 from cvprod.models import WeightsError
 
 COLUMNS = ("name", "p50_ms", "p99_ms", "size_bytes", "accuracy", "n_tiles")
+DIFFERENCE = ("difference", "difference_low", "difference_high")  # of accuracy, to the baseline on the same tiles
 LEAST_TILES = 2_000
 
 
@@ -62,18 +63,19 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         rows = table.reset_index().to_dict(orient="records")
         args.json.write_text(
-            json.dumps([{key: row[key] for key in (*COLUMNS, "note")} for row in rows], indent=2) + "\n"
+            json.dumps([{key: row[key] for key in (*COLUMNS, *DIFFERENCE, "note")} for row in rows], indent=2) + "\n"
         )
     return 0
 
 
 def _text(table) -> str:
-    """The table in fixed columns."""
+    """The table in fixed columns; "points" are those of accuracy against the baseline on the same tiles."""
     head = f"{'technique':<15}{'p50 ms':>9}{'p99 ms':>9}{'speed-up':>10}{'MB':>9}{'smaller':>9}"
-    head += f"{'accuracy':>10}{'tiles':>7}  note"
+    head += f"{'accuracy':>10}{'tiles':>7}{'points':>8}{'95 % interval':>18}  note"
     lines = [
         f"{row.Index:<15}{row.p50_ms:>9.3f}{row.p99_ms:>9.3f}{row.speedup:>9.1f}x{row.size_bytes / 1e6:>9.3f}"
-        f"{row.shrink:>8.1f}x{row.accuracy:>10.2%}{row.n_tiles:>7}  {row.note}"
+        f"{row.shrink:>8.1f}x{row.accuracy:>10.2%}{row.n_tiles:>7}{row.difference * 100:>+8.2f}"
+        f"{f'{row.difference_low * 100:+.2f} to {row.difference_high * 100:+.2f}':>18}  {row.note}"
         for row in table.itertuples()
     ]
     return "\n".join([head, "-" * len(head), *lines])

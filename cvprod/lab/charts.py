@@ -173,23 +173,35 @@ def tradeoff(
 
 
 def techniques(board: pd.DataFrame, families: Mapping[str, Sequence[str]]) -> Figure:
-    """Accuracy over median latency, one labelled point a row, one marker a family.
+    """Accuracy against the baseline over median latency, one labelled point a row, one marker a family.
 
-    board: indexed by name, with the columns p50_ms and accuracy (0..1); families: name of a family -> names of its
-    rows. Raises ValueError for rows that no family names, since the plot would silently leave them out.
+    board: indexed by name, with the columns p50_ms, difference, difference_low and difference_high (shares, of
+    `cvprod.optimize.compare.judge`); families: name of a family -> names of its rows. Bars are the intervals. Raises
+    ValueError for rows that no family names, since the plot would silently leave them out.
     """
     if homeless := sorted(set(board.index) - {name for names in families.values() for name in names}):
         raise ValueError(f"no family names {', '.join(homeless)}.")
     fig, ax = plt.subplots(figsize=(6.2, 4.6))
+    ax.axhline(0, color=GREY, linestyle="--", linewidth=1.4)
     for (family, names), marker in zip(families.items(), MARKERS, strict=False):
         rows = board.loc[list(names)]
-        ax.plot(rows.p50_ms, rows.accuracy * 100, marker, ms=8, ls="", label=family)
-        for name, row in rows.iterrows():
-            ax.annotate(name, (row.p50_ms, row.accuracy * 100), (2, 6), textcoords="offset points", rotation=50,
-                        fontsize=9)  # fmt: skip
-    ax.set(xscale="log", xlabel="latency p50 in ms, one tile, one thread", ylabel="accuracy, %")
+        points, low, high = (rows[f"difference{end}"].to_numpy() * 100 for end in ("", "_low", "_high"))
+        bars = [np.maximum(0, points - low), np.maximum(0, high - points)]
+        ax.errorbar(rows.p50_ms.to_numpy(), points, yerr=bars, fmt=marker, ms=8, elinewidth=1, label=family)
+    ax.set(xscale="log", xlabel="latency p50 in ms, one tile, one thread")
+    ax.set_ylabel("accuracy against the baseline, points")
     plain_log(ax.xaxis)
-    ax.margins(0.1, 0.35)
+    ax.margins(0.1, 0.42)
+    ordered = board.sort_values("p50_ms")
+    reach = np.log(ordered.p50_ms.iloc[-1] / ordered.p50_ms.iloc[0]) / 300  # of a point of type, about
+    last = [-np.inf, -np.inf]  # where the last name above, and below, begins: of neighbours, one moves aside
+    for number, (name, row) in enumerate(ordered.iterrows()):
+        below = number % 2
+        at, end = np.log(row.p50_ms), row["difference_low" if below else "difference_high"] * 100
+        last[below] = max(at, last[below] + 13 * reach)
+        aside = (last[below] - at) / reach if reach else 0
+        ax.annotate(name, (row.p50_ms, end), (aside - 2, -6 if below else 6), textcoords="offset points", fontsize=9,
+                    rotation=-50 if below else 50, va="top" if below else "bottom")  # fmt: skip
     ax.legend(loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
     return fig
 

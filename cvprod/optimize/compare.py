@@ -6,7 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import sqrt
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -15,7 +17,7 @@ from torch import nn
 
 from cvprod import measure
 from cvprod.ledger import Row
-from cvprod.models import BASELINE, evaluate, load, predictor
+from cvprod.models import BASELINE, Evaluation, evaluate, load, predictor
 from cvprod.models.evaluation import Predict
 from cvprod.surface import TileSet
 
@@ -154,6 +156,25 @@ def race(
         return measure.compare(calls, warmup=5, repeats=repeats, seconds=seconds)
 
 
+def difference(candidate: Evaluation, baseline: Evaluation, *, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Accuracy (a share) that the candidate has more than the baseline on the same tiles: (value, low, high).
+
+    Both were judged on the first tiles of one set; what only one of them saw does not count. Only tiles on which one
+    is right and the other wrong say anything, so the interval is narrow where the two nearly always agree, and a few
+    easy tiles favour nobody. Raises ValueError when the labels show that the tiles are not the same.
+    Source of the interval: D. Bonett, R. Price, "Adjusted Wald confidence interval for a difference of binomial
+    proportions based on paired data", Journal of Educational and Behavioral Statistics 37(4), 2012.
+    """
+    n = min(candidate.n, baseline.n)
+    if not np.array_equal(candidate.labels[:n], baseline.labels[:n]):
+        raise ValueError("the two were not judged on the same tiles: their labels differ.")
+    right, before = ((e.logits.argmax(1) == e.labels)[:n] for e in (candidate, baseline))
+    gained, lost = int((right & ~before).sum()), int((before & ~right).sum())
+    p, q = (gained + 1) / (n + 2), (lost + 1) / (n + 2)
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * sqrt((p + q - (p - q) ** 2) / (n + 2))
+    return (gained - lost) / n, max(-1.0, p - q - half), min(1.0, p - q + half)
+
+
 def judge(
     candidates: Collection[Candidate],
     timed: Mapping[str, measure.Latency],
@@ -167,34 +188,42 @@ def judge(
 
     Accuracy: on the first `tiles[name]` tiles of `test`, else on as many as the candidate's p50 lets it judge in
     `seconds` (all, unless it is slow; FEWEST at least); untimed, so the candidates share out the machine's cores, each
-    on one thread.
-    Columns: p50_ms, p99_ms, size_bytes, accuracy, n_tiles, speedup, shrink (against the first row), note.
+    on one thread. Accuracies on different numbers of tiles are no match for each other; differences are.
+    Columns: p50_ms, p99_ms, size_bytes, accuracy, n_tiles, speedup, shrink (against the first row), note, and
+    difference, difference_low, difference_high: accuracy above the first row's on the same tiles, a share, with its
+    95 % interval (see `difference`; the first row's own are 0).
     """
     affordable = {c.name: max(FEWEST, int(seconds * 1e3 / timed[c.name].p50_ms)) for c in candidates}
     affordable |= tiles or {}
     parts = {name: test[:n] for name, n in affordable.items()}
 
-    def accuracy_of(candidate: Candidate) -> float:
+    def judged_by(candidate: Candidate) -> Evaluation:
         part = parts[candidate.name]
         progress(f"accuracy of {candidate.name} on {len(part)} tiles")
-        return evaluate(candidate.predict, part).accuracy
+        return evaluate(candidate.predict, part)
 
     longest_first = sorted(candidates, key=lambda c: -len(parts[c.name]) * timed[c.name].p50_ms)
     with measure.threads(1), ThreadPoolExecutor(measure.machine()["cores"]) as workers:
-        judged = zip(longest_first, workers.map(accuracy_of, longest_first), strict=True)
-        accuracies = {candidate.name: accuracy for candidate, accuracy in judged}
-    rows = []
+        judged = zip(longest_first, workers.map(judged_by, longest_first), strict=True)
+        found = {candidate.name: evaluation for candidate, evaluation in judged}
+    rows: list[dict] = []
+    reference = next(iter(candidates)).name
     for candidate in candidates:
-        time = timed[candidate.name]
+        time, evaluation = timed[candidate.name], found[candidate.name]
+        itself = candidate.name == reference
+        value, low, high = (0.0, 0.0, 0.0) if itself else difference(evaluation, found[reference])
         rows.append(
             {
                 "name": candidate.name,
                 "p50_ms": time.p50_ms,
                 "p99_ms": time.p99_ms,
                 "size_bytes": candidate.size_bytes,
-                "accuracy": accuracies[candidate.name],
-                "n_tiles": len(parts[candidate.name]),
+                "accuracy": evaluation.accuracy,
+                "n_tiles": evaluation.n,
                 "note": candidate.note,
+                "difference": value,
+                "difference_low": low,
+                "difference_high": high,
             }
         )
     table = pd.DataFrame(rows).set_index("name")
@@ -204,8 +233,11 @@ def judge(
 
 
 def ledger_rows(chapter: int, board: pd.DataFrame) -> list[Row]:
-    """The rows of a `judge` table for the ledger; the one called "baseline" is of that kind."""
-    columns = ["p50_ms", "p99_ms", "size_bytes", "accuracy", "n_tiles", "note"]
+    """The rows of a `judge` table for the ledger; the one called "baseline" is of that kind.
+
+    Without p99_ms: a chapter has time for some dozens of calls each, and the p99 of so few is their maximum.
+    """
+    columns = ["p50_ms", "size_bytes", "accuracy", "n_tiles", "note"]
     kinds = ["baseline" if name == "baseline" else "optimisation" for name in board.index]
     records = board[columns].to_dict("records")
     return [Row(chapter, name, kind, **row) for name, kind, row in zip(board.index, kinds, records, strict=True)]

@@ -37,10 +37,13 @@ def test_json_begins_with_the_baseline_and_ends_with_the_pipeline(three, tmp_pat
     assert [row["name"] for row in rows] == ["baseline", "between", "pipeline"]
     assert all({"p50_ms", "p99_ms", "size_bytes", "accuracy", "n_tiles"} <= set(row) for row in rows)
     assert rows[0]["accuracy"] == 1 > rows[1]["accuracy"] and rows[0]["n_tiles"] == 21
+    assert rows[1]["difference"] == pytest.approx(rows[1]["accuracy"] - 1) and rows[2]["difference"] == 0
+    assert all(row["difference_low"] <= row["difference"] <= row["difference_high"] for row in rows)
     assert rows[0]["size_bytes"] == 100 and 0 < rows[0]["p50_ms"] <= rows[0]["p99_ms"]
     assert dict(three)["test"] >= 2_000, "the default must suffice for half a point"
     printed = capsys.readouterr().out
     assert "baseline" in printed and "pipeline" in printed
+    assert "-85.71" in printed, "the points that the table gives against the baseline"
 
 
 def test_only_keeps_the_first_and_the_last_row(three, tmp_path):

@@ -1,13 +1,17 @@
 """The pipeline as one function, the shipped files, and the side-by-side comparison."""
 
+import json
+import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from cvprod.models import WeightsError, predictor
+from cvprod.measure import Latency
+from cvprod.models import Evaluation, WeightsError, predictor
 from cvprod.optimize import compare, fuse, search, train, zoo
 from cvprod.optimize.distill import TrainingSet
 from cvprod.optimize.pipeline import PipelineConfig, int8, run_pipeline
@@ -88,6 +92,42 @@ def test_damaged_and_missing_files_name_the_remedy(tmp_path, monkeypatch):
         zoo.load_student("professor")
 
 
+CARDS = ["", "[]", "{}", "null", "7", '{"file": null}', '{"file": {}}', '{"file": {"sha256": null}}', "[" * 100_000]
+
+
+@pytest.mark.parametrize("text", CARDS)
+def test_a_damaged_card_of_the_pipeline_is_refused(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    (tmp_path / "pipeline.onnx").write_bytes(b"graph")
+    (tmp_path / "pipeline.json").write_text(text)
+    for read in (zoo.pipeline_path, zoo.pipeline_card):
+        with pytest.raises(WeightsError, match=r"pipeline\.json: not a card.*`python -m cvprod\.optimize train`"):
+            read()
+
+
+SHAPES = [
+    7,
+    [],
+    {"stem": 8},
+    {"stem": "8", "hidden": [8], "outputs": [8]},
+    {"stem": 8, "hidden": [8, 8], "outputs": [8]},
+    {"stem": 8, "hidden": [], "outputs": []},
+    {"stem": 8, "hidden": [0], "outputs": [8]},
+    {"stem": 8, "hidden": [8.5], "outputs": [8]},
+    {"stem": 10**12, "hidden": [8], "outputs": [8]},
+    {"stem": 8, "hidden": [8], "outputs": [8], "depth": 3},
+]
+
+
+@pytest.mark.parametrize("text", [*CARDS, *(json.dumps({"training": {"command": "x", "shape": s}}) for s in SHAPES)])
+def test_a_damaged_card_of_a_student_is_refused(tmp_path, monkeypatch, text):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    shutil.copy(Path(zoo.__file__).parent / "weights" / "student.safetensors", tmp_path)
+    (tmp_path / "student.json").write_text(text)
+    with pytest.raises(WeightsError, match=r"student\.json: not a card.*`python -m cvprod\.optimize train`"):
+        zoo.load_student("student")
+
+
 def test_a_student_of_other_widths_survives_the_file(tmp_path, monkeypatch):
     shape = {"stem": 24, "hidden": (8, 16), "outputs": (24, 32)}
     card = {key: {} for key in ("description", "intended_use", "limits", "data", "metrics")}
@@ -114,6 +154,56 @@ def test_judge_sees_the_planted_slow_and_the_planted_wrong(tiles):
     assert list(table.index) == ["baseline", "wrong", "pipeline"] and table.speedup["pipeline"] > 3
     assert table.accuracy["baseline"] == 1 and table.accuracy["wrong"] == 0
     assert table.n_tiles["wrong"] == 35 and table["shrink"]["pipeline"] == pytest.approx(20)
+    assert list(table.difference) == [0, -1, 0] and table.difference_high["wrong"] < -0.8
+
+
+def test_judge_compares_on_the_same_tiles(tiles):
+    """The baseline fails on the later tiles only; one that is judged on the first ones is no better for it."""
+
+    def hard(images):
+        right = np.eye(7, dtype=np.float32)[_labels(images, tiles)]
+        late = np.array([(tiles.images[70:] == image).all(axis=(1, 2, 3)).any() for image in images])
+        return np.where(late[:, None], -right, right)
+
+    rows = [compare.Candidate("baseline", hard, 1), compare.Candidate("few", lambda x: hard(x), 1)]
+    timed = {row.name: Latency(np.full(5, 0.001)) for row in rows}
+    table = compare.judge(rows, timed, tiles, tiles={"few": 35})
+    assert table.accuracy["few"] == 1 > table.accuracy["baseline"] == 0.5, "a trap for who compares these"
+    few = table.loc["few"]
+    assert few.difference == 0 and -0.12 < few.difference_low < 0 < few.difference_high < 0.12
+    assert (table.loc["baseline", ["difference", "difference_low", "difference_high"]] == 0).all()
+
+
+def _evaluation(right: np.ndarray) -> Evaluation:
+    labels = np.arange(len(right)) % 7
+    return Evaluation(np.where(right[:, None], 1, -1) * np.eye(7, dtype=np.float32)[labels], labels)
+
+
+def test_the_interval_of_a_difference_covers_the_truth_as_often_as_it_says():
+    rng, truth, hits = np.random.default_rng(5), -0.02, 0
+    for _ in range(400):
+        draw = rng.random(300)  # 94 % both right, 1 % only the candidate, 3 % only the baseline, 2 % both wrong
+        candidate, baseline = draw < 0.95, (draw < 0.94) | ((draw >= 0.95) & (draw < 0.98))
+        _, low, high = compare.difference(_evaluation(candidate), _evaluation(baseline))
+        hits += low <= truth <= high
+    assert hits / 400 > 0.92
+
+
+def test_a_difference_needs_the_same_tiles_and_counts_disagreements_only():
+    yes, no = np.ones(100, bool), np.arange(100) >= 10
+    value, low, high = compare.difference(_evaluation(no), _evaluation(yes))
+    assert value == pytest.approx(-0.1) and -0.2 < low < value < high < 0
+    swapped = compare.difference(_evaluation(yes), _evaluation(no))
+    assert swapped == pytest.approx((-value, -high, -low))
+    assert compare.difference(_evaluation(no[:50]), _evaluation(yes)) == compare.difference(
+        _evaluation(no[:50]), _evaluation(yes[:50])
+    )
+    same = compare.difference(_evaluation(no), _evaluation(no))
+    assert same[0] == 0 and same[1] == pytest.approx(-same[2]) and 0 < same[2] < 0.05
+    other = _evaluation(yes)
+    shifted = Evaluation(other.logits, (other.labels + 1) % 7)
+    with pytest.raises(ValueError, match="same tiles"):
+        compare.difference(other, shifted)
 
 
 def _labels(images: np.ndarray, tiles: TileSet) -> np.ndarray:
@@ -154,6 +244,7 @@ def test_a_board_becomes_ledger_rows():
     first, last = compare.ledger_rows(2, board)
     assert (first.kind, last.kind, first.note) == ("baseline", "optimisation", "eager")
     assert (last.name, last.chapter, last.p50_ms, last.n_tiles) == ("pipeline", 2, 0.2, 2002)
+    assert first.p99_ms is last.p99_ms is None, "of some dozens of calls it would be their maximum"
 
 
 def test_a_rebuild_makes_every_file_with_the_widths_that_are_shipped(tmp_path, monkeypatch):

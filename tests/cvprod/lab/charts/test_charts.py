@@ -122,9 +122,12 @@ def test_contract_distance_puts_broken_limits_right_of_one():
 
 
 def test_techniques_show_every_row_and_refuse_a_homeless_one():
-    board = pd.DataFrame({"p50_ms": [20.0, 0.2], "accuracy": [0.975, 0.9675]}, index=["baseline", "pipeline"])
+    ends = {"difference": [0.0, -0.0075], "difference_low": [0.0, -0.0125], "difference_high": [0.0, 0.005]}
+    board = pd.DataFrame({"p50_ms": [20.0, 0.2], **ends}, index=["baseline", "pipeline"])
     fig = charts.techniques(board, {"large": ["baseline"], "small": ["pipeline"]})
-    assert points(fig) == {(20.0, 97.5), (0.2, 96.75)}
+    assert points(fig) == {(20.0, 0.0), (0.2, -0.75)}
+    bars = [segment[:, 1].tolist() for lines in fig.axes[0].collections for segment in lines.get_segments()]
+    assert [-1.25, 0.5] in [[round(y, 6) for y in bar] for bar in bars]
     assert all(name in texts(fig) for name in ("baseline", "pipeline", "large", "small"))
     with pytest.raises(ValueError, match="pipeline"):
         charts.techniques(board, {"large": ["baseline"]})
