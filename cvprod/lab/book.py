@@ -1,14 +1,17 @@
 """Build the site: execute what changed, render, and say where it is (``make book``).
 
 Jupyter Book caches a chapter's outputs by the content of its notebook. It does not know that a chapter also depends
-on the package that it imports, so this module drops the cache when the package, its weights or the contract change.
+on the package that it imports, so this module drops the cache when the package, its weights, the contract
+or the reader's own images change.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import sysconfig
@@ -28,7 +31,10 @@ SPIN = "GOMP_SPINCOUNT", "10000"
 
 
 def inputs_digest(root: Path = ROOT) -> str:
-    """Return the SHA-256 of every file that chapters import or read, by relative path and content."""
+    """Return the SHA-256 of every file that chapters import or read, by relative path and content.
+
+    The reader's images (``CVPROD_DATA``), of which there may be many, count by name, size and time of change.
+    """
     digest = hashlib.sha256()
     for name in INPUTS:
         top = root / name
@@ -37,8 +43,31 @@ def inputs_digest(root: Path = ROOT) -> str:
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(str(path.relative_to(root)).encode())
                 digest.update(path.read_bytes())
-    digest.update(os.environ.get("CVPROD_DATA", "").encode())
+    images = os.environ.get("CVPROD_DATA", "")
+    digest.update(os.fsencode(images))
+    if images:
+        for line in _listing(Path(images), root / "notebooks"):
+            digest.update(line)
     return digest.hexdigest()
+
+
+def _listing(images: Path, base: Path) -> list[bytes]:
+    """A line for each file and folder that `cvprod.surface.load_folder` looks at; none where there is no folder.
+
+    A relative path starts where the chapters run, at ``base``.
+    """
+    with contextlib.suppress(RuntimeError):  # ~somebody who has no home
+        images = images.expanduser()
+    top, found = base / images, []
+    for path in (*top.glob("[!.]*"), *top.glob("[!.]*/[!.]*")):
+        try:
+            status = path.stat()
+            # A folder's own time changes with hidden files too, which are not read.
+            state = "folder" if stat.S_ISDIR(status.st_mode) else f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:  # a link that leads nowhere, say
+            state = "unreadable"
+        found.append(os.fsencode(path.relative_to(top)) + b"\0" + state.encode() + b"\n")
+    return sorted(found)
 
 
 def drop_stale_cache(root: Path = ROOT) -> bool:
@@ -65,7 +94,7 @@ def build(root: Path = ROOT) -> int:
     """Execute and render the book; returns the exit status of Jupyter Book (a failing cell is not 0)."""
     if drop_stale_cache(root):
         print(
-            "The package changed since the last build (or this is the first): every chapter runs again.",
+            "The package or your images changed since the last build (or this is the first): every chapter runs again.",
             flush=True,
         )
     forget_failed_build(root)

@@ -21,7 +21,7 @@ class InProcess:
     def __init__(self):
         self.namespace = types.ModuleType("__main__").__dict__
 
-    def run(self, cell, *, replay=True):
+    def run(self, cell, *, test=False):
         cell.outputs = []
         if cell.source.strip() == BOOTSTRAP:
             return  # it has a magic, and nothing to install here

@@ -1,13 +1,21 @@
 """The real grader, kernel and all, on a friendly folder and on a hostile notebook."""
 
 import copy
+import io
 import json
+import os
+import sys
+
+import psutil
+import pytest
 
 from cvprod.lab import notebooks
+from cvprod.lab.exercises import grade
 from cvprod.lab.exercises.__main__ import main
 from cvprod.lab.exercises.course import discover, grade_id
 from cvprod.lab.exercises.generate import text
-from cvprod.lab.exercises.grade import grade_file
+from cvprod.lab.exercises.grade import Mark, Report, grade_file
+from cvprod.lab.exercises.runner import Runner
 
 EXERCISES = discover()
 EXERCISE = next(exercise for exercise in EXERCISES if exercise.name == "01b_coordinated_omission")
@@ -100,3 +108,144 @@ def test_missing_folder_and_missing_exercises_say_so(tmp_path, capsys):
     assert "no notebook there" in capsys.readouterr().err
     assert main(["--course", str(tmp_path), "grade", str(EXERCISE.release_path)]) == 1
     assert "--course" in capsys.readouterr().err
+
+
+def _errors(runner, source, **kind):
+    cell = notebooks.nbformat.v4.new_code_cell(source)
+    runner.run(cell, **kind)
+    return [output.evalue for output in cell.outputs if output.output_type == "error"]
+
+
+# Each ends its kernel, or sends what is no message; none may cost the cell after it.
+BREAKING = {
+    "removes its folder": "import os, shutil; shutil.rmtree(os.getcwd()); os._exit(0)",
+    "no stream": "k = get_ipython().kernel; k.send_response(k.iopub_socket, 'stream', {})",
+    "no status": "k = get_ipython().kernel; k.send_response(k.iopub_socket, 'status', {})",
+    "no text": "text = '\ud800'",
+}
+TRAPS = """
+import pathlib
+startup = pathlib.Path(os.environ["IPYTHONDIR"], "profile_default", "startup")
+startup.mkdir(parents=True, exist_ok=True)
+for trap in (pathlib.Path("ipykernel_launcher.py"), startup / "00.py"):
+    trap.write_text("import os; os._exit(3)")
+"""
+
+
+def test_whatever_a_cell_does_to_its_kernel_the_next_one_runs_in_a_sound_one():
+    with Runner(cell_seconds=20) as runner:
+        assert not _errors(runner, "import os; x = 1")
+        assert not _errors(runner, TRAPS)
+        for what, source in BREAKING.items():
+            (said,) = _errors(runner, source)
+            assert "died" in said or "could not go on" in said, what
+            assert not _errors(runner, "assert x == 1"), what
+
+
+CHEATS = {
+    "empties the parsed test": """
+import ast
+class Empty(ast.NodeTransformer):
+    def visit_Module(self, node):
+        return ast.Module([], [])
+get_ipython().ast_transformers.append(Empty())
+""",
+    "drops asserts from the text": """
+ip = get_ipython()
+ip.input_transformers_cleanup.append(lambda lines: [line for line in lines if "assert" not in line])
+ip.input_transformers_post.append(lambda lines: [line for line in lines if "assert" not in line])
+""",
+    "replaces the step that reads a cell": "get_ipython().transform_cell = lambda text: '\\n'",
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_a_test_is_run_as_it_is_written_or_gives_nothing(cheat):
+    with Runner(cell_seconds=20) as runner:
+        assert not _errors(runner, "assert 1 == 1", test=True)
+        assert not _errors(runner, CHEATS[cheat])
+        assert _errors(runner, "assert 1 == 2", test=True)
+
+
+def _runs(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize("end", ["pass", "os._exit(0)"])
+def test_nothing_that_a_notebook_started_outlives_its_kernel(tmp_path, end):
+    note = tmp_path / "pid"
+    source = f"""
+import os, pathlib, subprocess, sys
+asleep = [sys.executable, "-c", "import time; time.sleep(600)"]
+process = subprocess.Popen(asleep, start_new_session=True)
+pathlib.Path({str(note)!r}).write_text(str(process.pid))
+{end}
+"""
+    with Runner(cell_seconds=20) as runner:
+        _errors(runner, source)
+        pid = int(note.read_text())
+        assert _runs(pid) == (end == "pass")
+    assert not _runs(pid)
+
+
+def test_odd_metadata_cost_a_student_nothing(tmp_path):
+    notebook = json.loads(text(_solved()))
+    for metadata in [{"nbgrader": None}, {"nbgrader": "x"}, {"nbgrader": {"grade_id": [1]}}, {"nbgrader": {}}]:
+        cell = {"cell_type": "code", "id": "same", "source": "1", "outputs": [], "execution_count": None}
+        notebook["cells"].append(cell | {"metadata": metadata})
+    path = tmp_path / "dora.ipynb"
+    path.write_text(json.dumps(notebook))
+    report = grade_file(path, EXERCISES)
+    assert (report.error, report.points) == ("", 10)
+
+
+def test_one_notebook_that_breaks_the_grader_does_not_end_the_run(tmp_path, monkeypatch, capsys):
+    names = [b"a.ipynb", b"b\xe9.ipynb", b"c.ipynb"]  # the second one's is no UTF-8
+    for name in names:
+        (tmp_path / os.fsdecode(name)).write_text("{}")
+    saved, out = [], tmp_path / "out.json"
+
+    def broken(path, *_):
+        saved.append(len(json.loads(out.read_text())))
+        if path.name == "a.ipynb":
+            raise KeyError("name")
+        return Report(str(path), "01b", [Mark("q", 1, 1)])
+
+    monkeypatch.setattr(grade, "_grade_file", broken)
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["grade", str(tmp_path), "--json", str(out)]) == 1
+    assert saved == [0, 1, 2], "every report is on the disk before the next notebook is run"
+    first, *others = json.loads(out.read_text())
+    assert "KeyError" in first["error"] and [report["points"] for report in others] == [1, 1]
+    terminal.seek(0)
+    assert "b\\udce9.ipynb: 01b, 1 of 1" in terminal.read()
+
+
+@pytest.mark.parametrize("wrong", [["--seconds", "0"], ["--seconds", "nan"], ["--json", "no/m.json"], ["--json", "."]])
+def test_wrong_options_are_told_before_any_notebook_is_run(tmp_path, monkeypatch, capsys, wrong):
+    (tmp_path / "a.ipynb").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(grade, "grade_file", lambda *_, **__: pytest.fail("a notebook was graded"))
+    assert main(["grade", ".", *wrong]) == 1
+    assert wrong[0] in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
+
+
+def test_a_vanished_place_for_the_reports_costs_the_reports_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.ipynb").write_text("{}")
+    place = tmp_path / "place"
+    place.mkdir()
+
+    def removes_it(path, *_):
+        (place / "out.json").unlink()
+        place.rmdir()
+        return Report(str(path), "01b", [Mark("q", 1, 1)])
+
+    monkeypatch.setattr(grade, "_grade_file", removes_it)
+    assert main(["grade", str(tmp_path), "--json", str(place / "out.json")]) == 1
+    told = capsys.readouterr()
+    assert "1 of 1 points" in told.out and "cannot be written" in told.err

@@ -120,8 +120,12 @@ def test_generate_finds_and_mends_what_is_stale(course, capsys):
     fresh = exercise.release_path.read_text()
     exercise.release_path.write_text(fresh.replace("raise NotImplementedError()", "return 3"))
     (course / "release" / "99_gone").mkdir()
+    for stray in ("release/.DS_Store", "release/notes.txt", "source/.ipynb_checkpoints/old.ipynb"):
+        (course / stray).parent.mkdir(exist_ok=True)
+        (course / stray).touch()
     assert main(["--course", str(course), "generate", "--check"]) == 1
-    assert "stale release/99_gone" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "stale release/99_gone" in told and ".DS_Store" not in told
     assert main(["--course", str(course), "generate"]) == 0
     assert exercise.release_path.read_text() == fresh
     assert not (course / "release" / "99_gone").exists()

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
+from in_process import marks
 
 from cvprod.lab import notebooks
 from cvprod.lab.exercises.__main__ import main
@@ -108,6 +109,35 @@ def test_test_cell_turned_into_text_comes_back(release):
     assert _find(result.notebook, TEST).cell_type == "code"
 
 
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)
+def test_missing_set_up_comes_back_in_front(exercise):
+    release = notebooks.read(exercise.release_path)
+    order = [cell.source for cell in release.cells if cell.cell_type == "code"]
+    for lost in [*([source] for source in exercise.setup), list(exercise.setup)]:
+        student = copy.deepcopy(release)
+        student.cells = [cell for cell in student.cells if cell.source.strip() not in lost]
+        assert len(student.cells) == len(release.cells) - len(lost)
+        result = restore(student, exercise, release)
+        assert [cell.source for cell in result.notebook.cells if cell.cell_type == "code"] == order
+        assert [note for note in result.notes if "missing set-up put back" in note] == result.notes
+        assert len(result.notes) == len(lost)
+
+
+def test_set_up_moved_behind_the_answers_runs_in_front_of_them_too(release):
+    student = copy.deepcopy(release)
+    student.cells.sort(key=lambda cell: cell.source.strip() in EXERCISE.setup)
+    result = _restored(student, release)
+    code = [cell.source for cell in result.notebook.cells if cell.cell_type == "code"]
+    assert code[: len(EXERCISE.setup)] == code[-len(EXERCISE.setup) :] == list(EXERCISE.setup)
+    assert len({cell.id for cell in result.notebook.cells}) == len(result.notebook.cells)
+
+
+def test_perfect_answers_without_their_set_up_keep_every_point():
+    student = copy.deepcopy(EXERCISE.source)
+    student.cells = [cell for cell in student.cells if cell.source.strip() not in EXERCISE.setup]
+    assert all(mark.points == mark.maximum for mark in marks(EXERCISE, student).values())
+
+
 def test_missing_answer_is_a_problem(release):
     student = copy.deepcopy(release)
     student.cells.remove(_find(student, ANSWER))
@@ -160,6 +190,15 @@ def test_command_refuses_what_it_cannot_mend(release, tmp_path, capsys):
     path.write_text(text(release))
     assert main(["restore", str(path)]) == 1
     assert "nothing written" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_command_refuses_half_a_character_and_leaves_no_litter(release, tmp_path, capsys):
+    _find(release, ANSWER).source += "\nx = '\ud800'"
+    path = tmp_path / "homework.ipynb"
+    path.write_text(json.dumps(release))
+    assert main(["restore", str(path)]) == 1
+    assert "homework.ipynb: half a character" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == [path]
 
 

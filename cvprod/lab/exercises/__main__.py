@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
+from cvprod.files import write_atomic
 from cvprod.lab import notebooks
 from cvprod.lab.exercises.course import CELL_SECONDS, COURSE, ExerciseError, discover
+
+
+def _say(text: object, file: TextIO | None = None) -> None:
+    """Print, with escapes for what the terminal cannot show: names of files and texts in them are other people's."""
+    file = file or sys.stdout
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    print(str(text).encode(encoding, "backslashreplace").decode(encoding), file=file, flush=True)
 
 
 def _generate(options: argparse.Namespace) -> int:
@@ -32,26 +42,52 @@ def _restore(options: argparse.Namespace) -> int:
     submitted = read_submission(options.path)
     exercise = identify(submitted, discover(options.course), options.path)
     result = restore(submitted, exercise, notebooks.read(exercise.release_path))
-    print("\n".join(result.notes) or "nothing was lost")
+    _say("\n".join(result.notes) or "nothing was lost")
     if result.problems:
         raise ExerciseError("\n".join(result.problems) + "\nnothing written: mend these in the notebook first")
     target = options.output or options.path.with_name(f"{options.path.stem}-restored.ipynb")
-    target.write_text(text(result.notebook))
-    print(f"wrote {target}")
+    try:
+        content = text(result.notebook).encode()
+    except UnicodeEncodeError as error:
+        raise ExerciseError(f"{options.path}: half a character in it ({error}); type it again") from None
+    write_atomic(target, content)
+    _say(f"wrote {target}")
     return 0
 
 
 def _grade(options: argparse.Namespace) -> int:
     from cvprod.lab.exercises.grade import grade_file, submissions
 
+    if not (options.seconds > 0 and math.isfinite(options.seconds)):
+        raise ExerciseError(f"--seconds {options.seconds:g}: name a limit above 0")
     exercises, reports = discover(options.course), []
-    for path in submissions(options.path):
+    paths = submissions(options.path)
+    _save(options.json, reports)  # before an hour's work: it may not be writable
+    unsaved = False
+    for path in paths:
         report = grade_file(path, exercises, cell_seconds=options.seconds)
-        print(report, flush=True)
+        _say(report)
         reports.append(report)
-    if options.json:
-        options.json.write_text(json.dumps([report.as_dict() for report in reports], indent=2) + "\n")
-    return int(any(report.error for report in reports))
+        try:
+            _save(options.json, reports)
+            unsaved = False
+        except OSError as error:  # a full disk, or a cell that removed the folder: the others are graded all the same
+            _say(error, sys.stderr)
+            unsaved = True
+    return int(unsaved or any(report.error for report in reports))
+
+
+def _save(path: Path | None, reports: list) -> None:
+    """Write the reports, whole or not at all, so that an interrupted run leaves those that it made."""
+    if path is None:
+        return
+    path = path.resolve()  # the file behind a link
+    if path.exists() and not path.is_file():
+        raise ExerciseError(f"--json {path}: not a file")
+    try:
+        write_atomic(path, (json.dumps([report.as_dict() for report in reports], indent=2) + "\n").encode())
+    except OSError as error:
+        raise OSError(f"--json {path}: cannot be written ({error.strerror or error})") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print("nbgrader is not installed: pip install 'cvprod[exercises]'", file=sys.stderr)
     except (ValueError, OSError) as error:
-        print(error, file=sys.stderr)
+        _say(error, sys.stderr)
     return 1
 
 

@@ -76,14 +76,14 @@ class Exercise:
         return {cell.metadata.nbgrader.grade_id: cell for cell in self.source.cells if "nbgrader" in cell.metadata}
 
     @cached_property
-    def setup(self) -> set[str]:
-        """The code cells before the first answer, which need nothing of the student's."""
-        found = set()
+    def setup(self) -> dict[str, nbformat.NotebookNode]:
+        """Text -> cell of the code cells before the first answer, which need nothing of the student's."""
+        found = {}
         for cell in self.source.cells:
             if "nbgrader" in cell.metadata:
                 break
             if cell.cell_type == "code":
-                found.add(cell.source.strip())
+                found[cell.source.strip()] = cell
         return found
 
     @property
@@ -97,7 +97,7 @@ class Exercise:
 
 def discover(course: Path = COURSE) -> list[Exercise]:
     """Return every exercise of the course, by name. Raises ExerciseError if there is none."""
-    found = sorted((course / "source").glob("*/*.ipynb"))
+    found = sorted((course / "source").glob("[!.]*/[!.]*.ipynb"))
     if not found:
         raise ExerciseError(f"{course}: no source/NAME/NAME.ipynb in it; run from a checkout or name it with --course")
     for path in found:
@@ -109,7 +109,11 @@ def discover(course: Path = COURSE) -> list[Exercise]:
 def grade_id(cell: nbformat.NotebookNode) -> str | None:
     """Return a cell's grade id, from its comment or else from its nbgrader metadata; None for other cells."""
     match = GRADE_ID.search(cell.source)
-    return match[1] if match else cell.metadata.get("nbgrader", {}).get("grade_id")
+    if match:
+        return match[1]
+    marks = cell.metadata.get("nbgrader")
+    name = marks.get("grade_id") if isinstance(marks, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def nbgrader_metadata(source: str) -> dict | None:

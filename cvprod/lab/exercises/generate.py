@@ -64,7 +64,8 @@ def generate(course: Path = COURSE, *, check: bool = False) -> list[str]:
     for exercise in exercises:
         wanted[exercise.source_path] = text(normalised(exercise))
         wanted[exercise.release_path] = text(released(exercise))
-    orphans = [path for path in course.glob("release/*") if path.name not in {e.name for e in exercises}]
+    names = {exercise.name for exercise in exercises}
+    orphans = [path for path in course.glob("release/[!.]*") if path.is_dir() and path.name not in names]
     stale = [path for path, content in wanted.items() if not path.exists() or path.read_text() != content]
     if not check:
         for path in stale:

@@ -68,10 +68,16 @@ def grade_file(
 ) -> Report:
     """Grade one notebook file, which is only read. A notebook that cannot be graded gives a report with an error."""
     try:
-        submitted = read_submission(path)
-        exercise = identify(submitted, exercises, path)
+        return _grade_file(path, exercises, cell_seconds, notebook_seconds)
     except ExerciseError as error:
         return Report(str(path), error=str(error))
+    except Exception as error:  # one notebook must not end the grading of the others
+        return Report(str(path), error=f"{path}: could not be graded ({type(error).__name__}: {error})")
+
+
+def _grade_file(path: Path, exercises: list[Exercise], cell_seconds: float, notebook_seconds: float) -> Report:
+    submitted = read_submission(path)
+    exercise = identify(submitted, exercises, path)
     restored = restore(submitted, exercise, exercise.source)
     # The book's own set-up failing is no student's fault, and zero points would say it was: try again, then say so.
     for _ in range(2):
@@ -94,7 +100,7 @@ def _failed(notebook: nbformat.NotebookNode) -> dict[str, str]:
 
 
 def mark(notebook: nbformat.NotebookNode, exercise: Exercise, run: Callable[..., None]) -> list[Mark]:
-    """Run a restored notebook's code cells with ``run(cell, replay=...)`` and score its test cells.
+    """Run a restored notebook's code cells with ``run(cell, test=...)`` and score its test cells.
 
     ``run`` fills ``cell.outputs`` and never raises; the notebook's outputs are overwritten. A restored notebook has
     every test; of one cut down to some questions, those are scored.
@@ -105,7 +111,7 @@ def mark(notebook: nbformat.NotebookNode, exercise: Exercise, run: Callable[...,
             continue
         marks = cell.metadata.get("nbgrader", {})
         is_test = bool(marks.get("grade"))
-        run(cell, replay=not is_test)
+        run(cell, test=is_test)
         if marks:
             (tests if is_test else answers)[marks["grade_id"]] = cell
     return [

@@ -1,7 +1,8 @@
 """Put the nbgrader metadata back into a student's notebook, from the grade ids in its comments.
 
 Colab and other editors drop cell metadata, and students delete or change test cells. What is the course's own
-(metadata, tests) is repaired; what only the student can decide (a missing or doubled answer) is a problem to report.
+(metadata, tests, set-up cells) is repaired; what only the student can decide (a missing or doubled answer) is a
+problem to report.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Restored:
 
 def read_submission(path: Path) -> nbformat.NotebookNode:
     """Read any notebook version as format 4.5. Raises ExerciseError naming the file and what is wrong."""
+    if path.exists() and not path.is_file():
+        raise ExerciseError(f"{path}: not a file")
     try:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
@@ -60,7 +63,8 @@ def restore(submitted: nbformat.NotebookNode, exercise: Exercise, template: nbfo
     """Return a copy of ``submitted`` whose graded cells carry ``template``'s metadata and tests.
 
     ``template`` is the released notebook (for a student) or the source (for grading, with its hidden tests). Of a
-    cell that appears twice the last one counts, as in nbgrader.
+    cell that appears twice the last one counts, as in nbgrader. A set-up cell that is not there before the first
+    answer comes back in front.
     """
     result = Restored(copy.deepcopy(submitted))
     notebook, notes, problems = result.notebook, result.notes, result.problems
@@ -113,8 +117,26 @@ def restore(submitted: nbformat.NotebookNode, exercise: Exercise, template: nbfo
         after = [index for index, cell in enumerate(notebook.cells) if grade_id(cell) == answer]
         notebook.cells.insert(after[-1] + 1 if after else len(notebook.cells), _fresh(original))
         notes.append(f"{name}: missing test put back")
+    notes += _put_back_setup(notebook, exercise)
     _distinct_ids(notebook)
     return result
+
+
+def _put_back_setup(notebook: nbformat.NotebookNode, exercise: Exercise) -> list[str]:
+    """Insert the set-up cells that are missing, each behind the one before it; return a note for each."""
+    cells, notes = notebook.cells, []
+    place = int(bool(cells) and cells[0].cell_type == "markdown")  # behind the title
+    for source, original in exercise.setup.items():
+        graded = [index for index, cell in enumerate(cells) if "nbgrader" in cell.metadata]
+        front = cells[: graded[0]] if graded else cells
+        there = [i for i, cell in enumerate(front) if cell.cell_type == "code" and cell.source.strip() == source]
+        if there:
+            place = max(place, there[0] + 1)
+            continue
+        cells.insert(place, _fresh(original))
+        place += 1
+        notes.append(f"missing set-up put back: {source.splitlines()[0]}")
+    return notes
 
 
 def _fresh(original: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -129,6 +151,6 @@ def _distinct_ids(notebook: nbformat.NotebookNode) -> None:
     for index, cell in enumerate(notebook.cells):
         if "nbgrader" in cell.metadata:
             continue
-        if cell.get("id") is None or cell.id in taken:
+        if not isinstance(cell.get("id"), str) or cell.id in taken:
             cell.id = f"cell-{index:03d}-restored"
         taken.add(cell.id)

@@ -1,6 +1,9 @@
 """What `make book` clears up before it builds."""
 
+import os
+import shutil
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +53,72 @@ def test_files_that_notebooks_read_are_among_them():
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
     paths = [path for group in data.values() for path in group]
     assert paths and all(path.split("/")[0] in book.INPUTS for path in paths)
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """A reader's folder of images, and the digest's root beside it."""
+    top = tmp_path / "tiles"
+    for name in ("good/1.png", "scratches/1.png", "scratches/2.png"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(b"image")
+    monkeypatch.setenv("CVPROD_DATA", str(top))
+    return top
+
+
+def _later(path):
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda top: (top / "good/2.png").write_bytes(b"image"),
+        lambda top: (top / "good/1.png").unlink(),
+        lambda top: (top / "good/1.png").write_bytes(b"another image"),
+        lambda top: _later(top / "good/1.png"),
+        lambda top: (top / "scratches/2.png").rename(top / "good/2.png"),
+        lambda top: (top / "good").rename(top / "Good"),
+        lambda top: (top / "unknown").mkdir(),
+        lambda top: shutil.rmtree(top),
+    ],
+)
+def test_chapters_run_again_when_the_readers_images_change(tmp_path, images, change):
+    before = book.inputs_digest(tmp_path)
+    assert book.inputs_digest(tmp_path) == before
+    change(images)
+    assert book.inputs_digest(tmp_path) != before
+
+
+def test_what_the_loader_passes_over_runs_no_chapter_again(tmp_path, images):
+    before = book.inputs_digest(tmp_path)
+    (images / ".DS_Store").touch()
+    (images / "good/.DS_Store").touch()
+    (images / ".trash").mkdir()
+    (images / ".trash/old.png").touch()
+    assert book.inputs_digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", ["/nowhere", "~nobody-of-this-name/tiles", "nowhere", "~"])
+def test_odd_places_for_images_are_no_crash(tmp_path, monkeypatch, place):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CVPROD_DATA", place)
+    (tmp_path / "broken").symlink_to("nothing")
+    assert len(book.inputs_digest(tmp_path)) == 64
+
+
+def test_a_relative_place_starts_where_the_chapters_run(tmp_path, images, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("CVPROD_DATA", "../tiles")
+    before = book.inputs_digest(tmp_path)
+    (images / "good/1.png").unlink()
+    assert book.inputs_digest(tmp_path) != before
+
+
+def test_images_are_listed_and_not_read(tmp_path, images, monkeypatch):
+    """There may be ten thousand, and an unchanged `make book` takes seconds."""
+    before = book.inputs_digest(tmp_path)
+    for name in ("open", "read_bytes", "read_text"):
+        monkeypatch.setattr(Path, name, lambda *_, **__: pytest.fail("an image was read"))
+    assert book.inputs_digest(tmp_path) == before

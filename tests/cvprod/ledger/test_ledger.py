@@ -56,6 +56,13 @@ def test_dicts_are_rows_too():
         ([Row(2, "elsewhere")], "belongs to chapter 2"),
         ([Row(1, "twin"), Row(1, "twin")], "two rows"),
         ([{"name": "x", "latency": 3}], "unknown field latency"),
+        ([{"name": "x", 5: 3, "y": 4}], "unknown field 5, y"),
+        ([{}], "needs a name"),
+        ([{"name": None}], "needs a name"),
+        ([{"name": 5}], "needs a name"),
+        ([5], "5 is no row"),
+        (["x"], "'x' is no row"),
+        ([{"name": "x", "p50_ms": "fast"}], "x: p50_ms is 'fast'"),
         ([], "no rows"),
     ],
 )
@@ -76,6 +83,17 @@ def test_a_bad_batch_leaves_the_old_rows(rows, says):
         ({"p50_ms": -1.0}, "p50_ms"),
         ({"p50_ms": math.inf}, "p50_ms"),
         ({"accuracy": 97.5}, "share"),
+        ({"chapter": True}, "1..12, not True"),
+        ({"chapter": 1.0}, "1..12"),
+        ({"name": None}, "needs a name"),
+        ({"kind": ["baseline"]}, "unknown"),
+        ({"p50_ms": "1"}, "not a number"),
+        ({"p50_ms": True}, "not a number"),
+        ({"p50_ms": [1]}, "not a number"),
+        ({"p50_ms": 10**400}, "not a number"),
+        ({"size_bytes": 10**5000}, "not a number"),
+        ({"size_bytes": 2**63}, "no computer"),
+        ({"note": None}, "note"),
     ],
 )
 def test_a_row_that_cannot_be_true_is_refused(wrong, says):
@@ -131,6 +149,113 @@ def test_a_row_edited_by_hand_is_checked_like_any_other():
     path.write_text(path.read_text().replace("0.9", "90"))
     with pytest.raises(LedgerError, match="accuracy"):
         ledger.read()
+
+
+def _damaged(path, line, **changes):
+    """Change fields of one line of a file (0 is the header); ``...`` takes a field away."""
+    lines = path.read_text().splitlines()
+    fields = json.loads(lines[line]) | changes
+    lines[line] = json.dumps({key: value for key, value in fields.items() if value is not ...})
+    path.write_text("\n".join(lines) + "\n")
+
+
+MACHINE = {"cpu": "a CPU", "cores": 2}
+
+
+@pytest.mark.parametrize(
+    ("line", "changes"),
+    [
+        (0, {"chapter": 2}),
+        (0, {"chapter": True}),
+        (0, {"chapter": ...}),
+        (0, {"rows": 2.0}),
+        (0, {"rows": "2"}),
+        (0, {"date": "yesterday"}),
+        (0, {"date": ["2026-11-20"]}),
+        (0, {"date": None}),
+        (0, {"date": ...}),
+        (0, {"date": "0001-01-01"}),
+        (0, {"date": "9999-12-31T23:59:59-10:00"}),
+        (0, {"machine": MACHINE | {"cores": "two"}}),
+        (0, {"machine": MACHINE | {"cores": 0}}),
+        (0, {"machine": MACHINE | {"cpu": None}}),
+        (0, {"machine": [1]}),
+        (0, {"versions": None}),
+        (1, {"p50_ms": "fast"}),
+        (1, {"size_bytes": 10**400}),
+        (2, {"name": 5}),
+        (2, {"name": None}),
+        (2, {"name": ...}),
+        (2, {"chapter": ...}),
+    ],
+)
+def test_a_damaged_field_is_refused_with_its_file_and_line(line, changes):
+    path = ledger.record(1, [Row(1, "a"), Row(1, "b")])
+    _damaged(path, 0, machine=MACHINE)
+    assert len(ledger.read()) == 2, "sound before it is damaged"
+    _damaged(path, line, **changes)
+    with pytest.raises(LedgerError, match=rf"chapter_01\.jsonl: line {line + 1}: .* run its chapter again"):
+        ledger.read()
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "[1]", "null", "1" * 5000])
+def test_a_line_that_is_no_row_is_refused(value):
+    path = ledger.record(1, [Row(1, "a"), Row(1, "b")])
+    path.write_text("\n".join([*path.read_text().splitlines()[:-1], value]))
+    with pytest.raises(LedgerError, match=r"chapter_01\.jsonl: line 3: "):
+        ledger.read()
+
+
+def test_rows_of_another_chapter_and_twins_are_refused_when_read_as_when_recorded():
+    path = ledger.record(1, [Row(1, "a"), Row(1, "b")])
+    sound = path.read_text()
+    _damaged(path, 2, chapter=7)
+    with pytest.raises(LedgerError, match=r"chapter_01\.jsonl: b: belongs to chapter 7"):
+        ledger.read()
+    path.write_text(sound)
+    _damaged(path, 2, name="a")
+    with pytest.raises(LedgerError, match=r"chapter_01\.jsonl: a: two rows"):
+        ledger.read()
+
+
+@pytest.mark.parametrize("name", ["chapter_05.jsonl", "chapter_1.jsonl", "chapter_01 (copy).jsonl"])
+def test_a_file_copied_to_another_name_is_refused(name):
+    path = ledger.record(1, [Row(1, "a")])
+    path.with_name(name).write_bytes(path.read_bytes())
+    with pytest.raises(LedgerError, match="its name another"):
+        ledger.read()
+
+
+def test_a_header_that_promises_no_rows_is_refused():
+    path = ledger.record(1, [Row(1, "a")])
+    _damaged(path, 0, rows=0)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(LedgerError, match="holds 0 rows"):
+        ledger.read()
+
+
+def test_a_folder_or_other_bytes_in_place_of_a_file_are_refused(own_ledger):
+    path = own_ledger / "chapter_02.jsonl"
+    path.mkdir(parents=True)
+    with pytest.raises(LedgerError, match=r"chapter_02\.jsonl: cannot be read"):
+        ledger.read()
+    path.rmdir()
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(LedgerError, match=r"chapter_02\.jsonl: damaged"):
+        ledger.read()
+
+
+def test_dates_of_any_zone_and_form_become_utc():
+    for chapter, date in enumerate(["2026-11-20", "2026-11-20T01:00:00+01:00", "2026-11-20T00:00:00Z"], 1):
+        _damaged(ledger.record(chapter, [Row(chapter, "a")]), 0, date=date)
+    assert (ledger.read()["date"] == pd.Timestamp("2026-11-20", tz="UTC")).all()
+
+
+@pytest.mark.parametrize("chapter", [True, 0, 13, "1", None, 1.0])
+def test_a_chapter_that_is_none_records_nothing(chapter, own_ledger):
+    with pytest.raises(LedgerError, match=r"1\.\.12"):
+        ledger.record(chapter, [{"name": "a"}])
+    assert not own_ledger.exists()
 
 
 def test_writers_at_the_same_time_leave_one_whole_file():
