@@ -1,8 +1,10 @@
 """The book's service against other servers: same model, same pictures, same client, in shares of a ceiling.
 
-The ceiling is what the machine can do with no server at all: as many processes as cores that decode, resize and run
-the network in a loop. It is measured just before and just after every load, because shared machines change their speed
-within minutes; the share is the rate divided by the mean of the two. Servers take turns, repeat after repeat.
+The ceiling is what the machine can do with no server at all: as many processes as every server has workers, that
+decode, resize and run the network in a loop, a core for each. Every server is bound to those same cores, with all its
+threads, so that a front end gets no core of its own where the machine has more; only the client is free. The ceiling is
+measured just before and just after every load, because shared machines change their speed within minutes; the share is
+the rate divided by the mean of the two. Servers take turns, repeat after repeat.
 
 The client is wrk, or a slower one in Python where wrk is missing, in a closed loop (connections that wait for their
 answer): it finds how much a server can carry, and is blind to what callers would see at a given rate. A share above
@@ -38,6 +40,7 @@ from cvprod.repo import deploy_file
 from . import UsageError, peers
 
 CONNECTIONS = (1, 8, 32)
+WORKERS = 2  # of every server and of the ceiling; the peers' scripts, deploy/triton and deploy/torchserve have it too
 START_SECONDS = 180.0
 _LUA = """
 wrk.method = "POST"
@@ -253,25 +256,25 @@ def make_pictures(folder: Path, n: int = 16) -> list[Path]:
 
 
 class Ceiling:
-    """One process for each core that decodes, resizes and runs the network, without any server. A context manager.
+    """`workers` processes that decode, resize and run the network, without any server. A context manager.
 
     The processes stay between measurements, asleep: to start them anew would take longer than to measure.
     """
 
-    def __init__(self, model: Path, pictures: list[Path]) -> None:
-        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None] * (os.cpu_count() or 1)
+    def __init__(self, model: Path, pictures: list[Path], workers: int = WORKERS) -> None:
+        cores = _cores(workers) or [None]
         context = multiprocessing.get_context("spawn")
         self._crew = []
-        for core in cores:
+        for index in range(workers):
             ours, theirs = context.Pipe()
-            work = (core, str(model), [str(p) for p in pictures], theirs)
+            work = (cores[index % len(cores)], str(model), [str(p) for p in pictures], theirs)
             process = context.Process(target=_loop, args=work, daemon=True)
             process.start()
             theirs.close()
             self._crew.append((process, ours))
 
     def measure(self, seconds: float) -> float:
-        """Pictures a second of all cores together. Raises RuntimeError where a process has died."""
+        """Pictures a second of all processes together. Raises RuntimeError where a process has died."""
         try:
             for _, pipe in self._crew:  # loaded and warm?
                 if not pipe.poll(60):
@@ -292,6 +295,11 @@ class Ceiling:
             process.kill()
             process.join()
             pipe.close()
+
+
+def _cores(n: int) -> list[int]:
+    """The first n of the cores that we may use, or all of fewer; none where processes cannot be bound to cores."""
+    return sorted(os.sched_getaffinity(0))[:n] if hasattr(os, "sched_getaffinity") else []
 
 
 def _loop(core: int | None, model: str, pictures: list[str], pipe: Connection) -> None:
@@ -325,6 +333,7 @@ def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
     if peer.name == "cvprod":
         # The peers refuse nobody, however long the queue; so that the work is the same, neither does ours here.
         command = [sys.executable, "-m", "cvprod.serving", "--port", str(port), "--model", str(card)]
+        command += ["--workers", str(WORKERS)]
         command += ["--latency-budget-ms", "10000", "--no-access-log", "--log-level", "warning"]
         where = None
     else:
@@ -338,6 +347,9 @@ def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=where, env=settings, stdout=out, stderr=out, start_new_session=True)
     try:
+        if cores := _cores(WORKERS):
+            with contextlib.suppress(ProcessLookupError):  # gone already: `_wait` says why
+                os.sched_setaffinity(process.pid, cores)  # it has no threads or children yet; they inherit it
         address = f"http://127.0.0.1:{port}{peer.path}"
         _wait(peer, address, make_pictures(folder, 1)[0].read_bytes(), process, log)
         yield address

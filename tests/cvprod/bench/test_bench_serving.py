@@ -1,12 +1,16 @@
 """The benchmark of servers: refuses what it cannot do, and with two real servers and short loads gives whole rows."""
 
 import json
+import os
+import re
 import shutil
 
+import psutil
 import pytest
 
 from cvprod.bench import COMMANDS, peers, serving
 from cvprod.bench.__main__ import main
+from cvprod.repo import deploy_file
 
 
 def test_peers_are_no_command_and_have_locks():
@@ -19,6 +23,30 @@ def test_peers_are_no_command_and_have_locks():
             if lock.is_file():
                 names = {line.split("[")[0].split("=")[0] for line in given.read_text().split()}
                 assert names <= {line.split("==")[0] for line in lock.read_text().splitlines()}
+
+
+def test_every_server_and_the_ceiling_have_as_many_workers():
+    said = {
+        peers.HERE / "naive.py": r"workers=(\d+)",
+        peers.HERE / "litserve_app.py": r"workers_per_device=(\d+)",
+        peers.HERE / "ray_app.py": r"num_replicas=(\d+)",
+        deploy_file("torchserve/model-config.yaml"): r"m(?:in|ax)Workers: (\d+)",
+        deploy_file("triton/model_repository/steel_python/config.pbtxt"): r"count: (\d+)",
+    }
+    for path, pattern in said.items():
+        assert set(re.findall(pattern, path.read_text())) == {str(serving.WORKERS)}, path
+
+
+def test_our_service_has_as_many_workers_and_no_more_cores_than_the_ceiling(tmp_path):
+    model, card = serving.make_model("pipeline", tmp_path)
+    with serving.server(serving.PEERS["cvprod"], model, card, tmp_path) as address:
+        port = int(address.split(":")[2].split("/")[0])
+        (ours,) = (c for c in psutil.Process().children() if str(port) in c.cmdline())
+        workers = [worker for nursery in ours.children() for worker in nursery.children()]
+        assert len(workers) == serving.WORKERS
+        if hasattr(os, "sched_getaffinity"):
+            used = {core for worker in workers for core in os.sched_getaffinity(worker.pid)}
+            assert used == set(serving._cores(serving.WORKERS))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +110,7 @@ def test_rows_of_two_real_servers(tmp_path, capsys):
 def test_the_ceiling_can_be_measured_again_and_a_dead_process_is_said(tmp_path):
     model, _ = serving.make_model("pipeline", tmp_path)
     with serving.Ceiling(model, serving.make_pictures(tmp_path, 2)) as ceiling:
+        assert len(ceiling._crew) == serving.WORKERS
         first, second = ceiling.measure(0.3), ceiling.measure(0.3)
         assert first > 100 and 0.3 < first / second < 3
         crew = [process for process, _ in ceiling._crew]
