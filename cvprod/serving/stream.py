@@ -7,6 +7,8 @@ Each binary message is one picture; each answer is a JSON text with the frame's 
     all     every frame is answered in order; the connection is read no faster than frames are done, so the sender is
             slowed down by TCP itself.
 
+Metrics count every frame that is answered as one request of this route, timed from the message read to the answer sent.
+
 Close codes: 1000 done, 1003 a text message, 1009 a frame over the limit, 1008 no key or too many requests, 1012 going
 down.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,12 +29,10 @@ from .errors import Draining, ServiceError
 if TYPE_CHECKING:
     from .app import App
 
-_OPEN = metrics.CONNECTIONS
-
 
 def router(app: App) -> APIRouter:
     """The route /v1/stream."""
-    made = APIRouter()
+    made, route = APIRouter(), metrics.Route("/v1/stream")
 
     @made.websocket("/v1/stream")
     async def stream(socket: WebSocket, policy: str = "newest") -> None:
@@ -47,16 +48,16 @@ def router(app: App) -> APIRouter:
             await socket.close(1008, "policy is newest or all")
             return
         await socket.accept()
-        session = _Session(app, socket, newest=policy == "newest")
+        session = _Session(app, socket, route, newest=policy == "newest")
         await session.run()
 
     return made
 
 
 class _Session:
-    def __init__(self, app: App, socket: WebSocket, *, newest: bool) -> None:
-        self.app, self.socket, self.newest = app, socket, newest
-        self.frames: asyncio.Queue[tuple[int, bytes] | None] = asyncio.Queue(1)
+    def __init__(self, app: App, socket: WebSocket, route: metrics.Route, *, newest: bool) -> None:
+        self.app, self.socket, self.route, self.newest = app, socket, route, newest
+        self.frames: asyncio.Queue[tuple[int, bytes, float] | None] = asyncio.Queue(1)
 
     async def run(self) -> None:
         reader = asyncio.create_task(self._read())
@@ -76,6 +77,7 @@ class _Session:
         number = 0
         while True:
             message = await self.socket.receive()
+            arrived = time.perf_counter()
             if message["type"] == "websocket.disconnect":
                 await self.frames.put(None)
                 return
@@ -91,20 +93,22 @@ class _Session:
                 if skipped is not None:
                     metrics.REJECTED.labels("frame-dropped").inc()
                     await self._send({"frame": skipped[0], "dropped": True})
-            await self.frames.put((number, data))
+            await self.frames.put((number, data, arrived))
             number += 1
 
     async def _answer(self) -> None:
         while (frame := await self.frames.get()) is not None:
-            number, data = frame
+            number, data, arrived = frame
             try:
                 result = await self.app.engine.inspect((data,), timeout=self.app.settings.deadline_ms / 1e3)
                 if result.faults:
                     raise result.faults[0]
-            except Draining:
-                await self.socket.close(1012, "draining")
-                return
             except ServiceError as problem:
+                metrics.REJECTED.labels(problem.slug).inc()
+                self.route.done(problem.status, time.perf_counter() - arrived)
+                if isinstance(problem, Draining):
+                    await self.socket.close(1012, "draining")
+                    return
                 await self._send({"frame": number, "problem": problem.document()})
                 continue
             best = int(result.probabilities[0].argmax())
@@ -116,6 +120,7 @@ class _Session:
                 "frame": number, "label": label, "probability": probability, "review": review, "model_version": version,
                 "timing_ms": {"queue": round(result.queue_ms, 3), "infer": round(result.infer_ms, 3)},
             })  # fmt: skip
+            self.route.done(200, time.perf_counter() - arrived)
 
     async def _send(self, answer: dict[str, Any]) -> None:
         await self.socket.send_text(msgspec.json.encode(answer).decode())

@@ -66,11 +66,22 @@ def test_tritonclient_over_http_and_grpc_gets_the_same_logits(service, model):
 def test_a_real_browser_like_stream(service):
     import websockets.sync.client as websockets
 
+    def counted():
+        found = metrics(service)
+        names = [f'cvprod_requests_total{{code="{code}",route="/v1/stream"}}' for code in (200, 415)]
+        names += [
+            'cvprod_request_seconds_count{route="/v1/stream"}',
+            'cvprod_rejected_total{reason="image-unsupported"}',
+        ]
+        return [found.get(name, 0) for name in names]
+
+    before = counted()
     with websockets.connect(f"ws://127.0.0.1:{service.port}/v1/stream?policy=all", max_size=2**20) as stream:
-        for _ in range(5):
-            stream.send(JPEG)
-        answers = [json.loads(stream.recv(timeout=10)) for _ in range(5)]
-    assert [a["frame"] for a in answers] == list(range(5)) and {a["label"] for a in answers} == {"scratches"}
+        for frame in (*[JPEG] * 5, b"nonsense"):
+            stream.send(frame)
+        answers = [json.loads(stream.recv(timeout=10)) for _ in range(6)]
+    assert [a["frame"] for a in answers] == list(range(6)) and {a["label"] for a in answers[:5]} == {"scratches"}
+    wait_for(lambda: [now - then for now, then in zip(counted(), before, strict=True)] == [5, 1, 6, 1])
 
 
 def test_jobs_run_in_the_background_whichever_worker_is_asked(service):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cvprod.repo import root
+from cvprod.serving import settings
 
 DOCKER = root() / "deploy/docker"
 
@@ -57,6 +58,15 @@ def test_it_ends_as_the_image_for_cpus_does():
     settings = [set(re.findall(r"(\w+=\S+)", " ".join(r for n, r in found if n == "ENV"))) for found in (mine, theirs)]
     assert settings[0] - settings[1] == {"CUDA_CACHE_PATH=/tmp/cuda", "CVPROD_DEVICE=cuda"}
     assert not settings[1] - settings[0]
+
+
+def test_the_command_in_its_header_gives_it_a_model_for_gpus():
+    """The one that comes with the service is made for CPUs."""
+    header = (DOCKER / "Dockerfile.gpu").read_text().partition("ARG ")[0]
+    given = {f"CVPROD_{name}": value for name, value in re.findall(r"-e CVPROD_(\w+)=(\S+)", header)}
+    chosen = settings.load([], given)
+    assert chosen.model != settings.DEFAULT_MODEL and f":{chosen.model.parent}:ro" in header
+    assert (chosen.workers, chosen.max_batch) == (1, 32)
 
 
 def test_it_copies_what_the_image_for_cpus_copies_and_the_builder_gets_it():

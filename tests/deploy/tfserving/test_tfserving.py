@@ -72,7 +72,7 @@ def test_the_official_messages_read_the_models_file(tmp_path):
     uv = Path(sys.executable).with_name("uv")
     words = [uv, "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--target", tmp_path]
     done = subprocess.run(
-        [*map(str, words), "tensorflow-serving-api>=2.19,<3"], capture_output=True, text=True, check=False
+        [*map(str, words), "tensorflow-serving-api>=2.21,<3"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     code = """
