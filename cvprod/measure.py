@@ -269,12 +269,12 @@ def cold_start(stages: Mapping[str, str], *, timeout: float = 300.0) -> dict[str
     begins with "start Python", the time from creating the process to its first line. The operating system's
     file cache stays warm: after a reboot it takes longer still.
 
-    Raises RuntimeError with the child's last words when a stage fails.
+    Raises RuntimeError when a stage fails (with the child's last words), ends the process, or when all have not ended
+    after `timeout` seconds.
     """
     born = time.time()
     job = json.dumps({"path": sys.path, "stages": dict(stages)}).encode()
-    child = _fresh_python(_COLD_START, job, timeout)
-    times = json.loads(child.rsplit("cold_start=", 1)[1].splitlines()[0])
+    times = json.loads(_fresh_python(_COLD_START, job, timeout, "cold_start="))
     return {"start Python": max(0.0, times.pop("") - born)} | times
 
 
@@ -293,14 +293,25 @@ print("cold_start=" + json.dumps(times), file=sys.stderr)
 """
 
 
-def _fresh_python(source: str, job: bytes, timeout: float) -> str:
-    """Run `source` in a new interpreter with `job` on its standard input; return what it wrote to stderr."""
-    child = subprocess.run([sys.executable, "-c", source], input=job, capture_output=True, timeout=timeout, check=False)
+def _fresh_python(source: str, job: bytes, timeout: float, mark: str) -> str:
+    """Run `source` in a new interpreter with `job` on its standard input; return what it wrote to stderr after `mark`.
+
+    Raises RuntimeError where it fails, takes longer than `timeout` seconds, or ends before it has written the mark.
+    """
+    words = [sys.executable, "-c", source]
+    try:
+        child = subprocess.run(words, input=job, capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"The child process did not end within {timeout:g} s and was stopped.") from None
     stderr = child.stderr.decode(errors="replace")
+    last_words = "\n".join(stderr.strip().splitlines()[-5:])
     if child.returncode != 0:
-        last_words = "\n".join(stderr.strip().splitlines()[-5:])
-        raise RuntimeError(f"The child process failed:\n{last_words}")
-    return stderr
+        raise RuntimeError(f"The child process failed with exit status {child.returncode}:\n{last_words}")
+    if mark not in stderr:
+        raise RuntimeError(
+            f"The child process ended before it could report: it called sys.exit or os._exit.\n{last_words}"
+        )
+    return stderr.rsplit(mark, 1)[1].splitlines()[0]
 
 
 def pareto(costs: np.ndarray) -> np.ndarray:
@@ -328,11 +339,12 @@ def peak_memory(target: Callable[..., object] | str, *args: object, timeout: flo
     does this and nothing else would need. Linux: VmHWM of /proc/self/status; elsewhere: ru_maxrss.
 
     Raises ValueError for a target that another process cannot import (a lambda, or a function defined in a
-    notebook) and RuntimeError, with the child's last words, when the call fails there.
+    notebook) and RuntimeError when the call fails there (with the child's last words), ends the process, or has not
+    ended after `timeout` seconds.
     """
     job = pickle.dumps({"path": sys.path, "target": _import_name(target), "args": args})
     # The child runs a string and does not import this module, which would add torch to the bill.
-    return int(_fresh_python(_PEAK_MEMORY, job, timeout).rsplit("peak_memory_bytes=", 1)[1].split()[0])
+    return int(_fresh_python(_PEAK_MEMORY, job, timeout, "peak_memory_bytes="))
 
 
 _PEAK_MEMORY = """

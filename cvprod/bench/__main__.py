@@ -7,7 +7,11 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from . import COMMANDS, UsageError
+from cvprod.contract import ContractError
+from cvprod.models import WeightsError
+from cvprod.surface import ImageError
+
+from . import COMMANDS, FailureError, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,9 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     try:
         return args.run(args)
-    except UsageError as error:
+    except (UsageError, ContractError, ImageError, WeightsError) as error:
         print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
         return 2
+    except FailureError as error:
+        print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

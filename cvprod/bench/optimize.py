@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from cvprod.bench import UsageError
+from cvprod.bench import UsageError, check_output, mendable, write_output
 from cvprod.models import WeightsError
 
 COLUMNS = ("name", "p50_ms", "p99_ms", "size_bytes", "accuracy", "n_tiles")
@@ -40,12 +40,12 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"unknown technique {', '.join(unknown)}; known: {', '.join(compare.TECHNIQUES)}")
     if args.tiles < 1 or args.repeats < 1 or args.calibration < 1:
         raise UsageError("--tiles, --repeats and --calibration must be at least 1")
-    if args.json and not args.json.parent.is_dir():
-        raise UsageError(f"--json {args.json}: the folder {args.json.parent} does not exist")
+    check_output("--json", args.json)
     if args.tiles < LEAST_TILES:
         _say(f"note: {args.tiles} tiles are too few to tell half a point; use {LEAST_TILES} or more for a claim")
 
-    test, calibration = book_tiles("test", args.tiles), book_tiles("train", args.calibration).images
+    with mendable():
+        test, calibration = book_tiles("test", args.tiles), book_tiles("train", args.calibration).images
     with tempfile.TemporaryDirectory() as folder:
         shop, candidates = compare.Workshop(folder, calibration), []
         for name in (name for name in compare.TECHNIQUES if name in wanted):
@@ -62,9 +62,8 @@ def run(args: argparse.Namespace) -> int:
     print(_text(table))
     if args.json:
         rows = table.reset_index().to_dict(orient="records")
-        args.json.write_text(
-            json.dumps([{key: row[key] for key in (*COLUMNS, *DIFFERENCE, "note")} for row in rows], indent=2) + "\n"
-        )
+        kept = [{key: row[key] for key in (*COLUMNS, *DIFFERENCE, "note")} for row in rows]
+        write_output("--json", args.json, json.dumps(kept, indent=2) + "\n")
     return 0
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from cvprod import measure, models
-from cvprod.bench import UsageError
+from cvprod.bench import UsageError, check_output, mendable, write_output
 from cvprod.optimize.zoo import STUDENTS, load_student
 from cvprod.runtimes import parity
 from cvprod.runtimes.interface import MissingRuntimeError
@@ -37,20 +37,20 @@ def run(args: argparse.Namespace) -> int:
     """Print the table; 1 if an FP32 runtime disagrees with PyTorch on any tile or an INT8 one on more than 2 %."""
     if min(args.tiles, args.repeats, *args.threads) < 1:
         raise UsageError("--tiles, --repeats and --threads must be at least 1")
-    if args.json and not args.json.parent.is_dir():
-        raise UsageError(f"--json: the folder {args.json.parent} does not exist")
+    check_output("--json", args.json)
     try:
         model = load_student(args.network) if args.network in STUDENTS else models.load(args.network)
     except (models.UnknownNetworkError, models.WeightsError) as error:
         raise UsageError(f"--network: {error}") from error
     wanted = {parity.REFERENCE, *(args.only or parity.LINEUP)}
     lineup = {name: entry for name, entry in parity.LINEUP.items() if name in wanted}
-    test, calibration = tiles("test", args.tiles), tiles("train", 128).images
+    with mendable():
+        test, calibration = tiles("test", args.tiles), tiles("train", 128).images
     rows = measured(model, lineup, test, calibration, threads=args.threads, repeats=args.repeats)
     show(rows)
     if args.json:
         document = {"network": args.network, "machine": measure.machine(), "rows": [row.as_dict() for row in rows]}
-        args.json.write_text(json.dumps(document, indent=2) + "\n")
+        write_output("--json", args.json, json.dumps(document, indent=2) + "\n")
     wrong = failures(rows)
     print("\n".join(wrong) or "Every runtime keeps its promise.", file=sys.stderr if wrong else sys.stdout)
     return bool(wrong)

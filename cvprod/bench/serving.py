@@ -16,7 +16,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import io
 import json
+import math
 import multiprocessing
 import os
 import re
@@ -37,7 +39,7 @@ from cvprod.lab import http_load
 from cvprod.lab.service import free_port
 from cvprod.repo import deploy_file
 
-from . import UsageError, peers
+from . import FailureError, UsageError, check_output, mendable, peers, write_output
 
 CONNECTIONS = (1, 8, 32)
 WORKERS = 2  # of every server and of the ceiling; the peers' scripts, deploy/triton and deploy/torchserve have it too
@@ -122,14 +124,18 @@ def run(options: argparse.Namespace) -> int:
     names = [name.strip() for name in options.servers.split(",") if name.strip()]
     if unknown := [name for name in names if name not in PEERS]:
         raise UsageError(f"unknown server {', '.join(unknown)}; there are {', '.join(PEERS)}")
-    if not names or options.seconds <= 0 or options.repeats < 1:
+    if not names or not 0 < options.seconds < math.inf or options.repeats < 1:
         raise UsageError("at least one server, one repeat and some seconds are needed")
+    check_output("--json", options.json)
+    check_output("--plot", options.plot, (".svg", ".png"))
     if shutil.which("wrk") is None:
         print("wrk is missing (apt-get install wrk; brew install wrk): a slower client in Python takes its place.")
     with tempfile.TemporaryDirectory(prefix="cvprod-bench-") as scratch:
         folder = Path(scratch)
-        model, card = make_model(options.network, folder)
-        pictures = make_pictures(folder)
+        with mendable("--network"):
+            model, card = make_model(options.network, folder)
+        with mendable():
+            pictures = make_pictures(folder)
         rows = measure(names, model, card, pictures, seconds=options.seconds, repeats=options.repeats, folder=folder)
     heads = ("connections", "requests/s", "p50 ms", "p99 ms", "errors")
     print(f"{'server':<10}" + "".join(f"{head:>13}" for head in heads) + "  share of ceiling")
@@ -139,9 +145,11 @@ def run(options: argparse.Namespace) -> int:
         cells = "".join(f"{value:>13}" for value in values)
         print(f"{row.name:<10}{cells}  {row.share_of_ceiling:.1%} ({low:.0%} to {high:.0%})")
     if options.json:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+        write_output("--json", options.json, json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     if options.plot:
-        chart(rows).savefig(options.plot, bbox_inches="tight")
+        picture = io.BytesIO()
+        chart(rows).savefig(picture, format=options.plot.suffix[1:].lower(), bbox_inches="tight")
+        write_output("--plot", options.plot, picture.getvalue())
     return 0
 
 
@@ -285,7 +293,7 @@ class Ceiling:
                 pipe.send((begin, seconds))
             return sum(pipe.recv() for _, pipe in self._crew)
         except (EOFError, OSError):
-            raise RuntimeError("a process that measures the ceiling has died or does not answer") from None
+            raise FailureError("a process that measures the ceiling has died or does not answer") from None
 
     def __enter__(self) -> Ceiling:
         return self
@@ -370,7 +378,7 @@ def _wait(peer: Peer, address: str, picture: bytes, process: subprocess.Popen, l
             if b"label" in answer.read():
                 return
         time.sleep(0.2)
-    raise RuntimeError(f"{peer.name} gave no answer: {log.read_text(errors='replace').strip()[-800:]}")
+    raise FailureError(f"{peer.name} gave no answer: {log.read_text(errors='replace').strip()[-800:]}")
 
 
 def _load(

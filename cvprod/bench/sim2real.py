@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cvprod.bench import UsageError
+from cvprod.bench import UsageError, check_output, mendable, write_output
 from cvprod.models import BASELINE, NETWORKS, Evaluation, evaluate, load, predictor
 from cvprod.surface import CLASSES, DEFECTS, TileSet, load_folder
 
@@ -105,17 +105,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the table; write the JSON file. Raises UsageError for a bad folder, file or network."""
+    """Print the table; write the JSON file. Raises UsageError for a bad folder, file or network, WeightsError for
+    damaged weights and FailureError where the file cannot be written after all.
+    """
     if args.network not in NETWORKS:
         raise UsageError(f"no network called {args.network!r}; known: {', '.join(NETWORKS)}")
-    if args.json is not None and not args.json.absolute().parent.is_dir():
-        raise UsageError(f"--json {args.json}: its folder does not exist; create it first")
-    try:
+    check_output("--json", args.json)
+    with mendable("--images"):
         images = load_folder(args.images)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--images: {error}") from error
     outcome = judge(args.network, images)
     print(outcome.table())
     if args.json is not None:
-        args.json.write_text(json.dumps(outcome.summary(), indent=2) + "\n", encoding="utf-8")
+        write_output("--json", args.json, json.dumps(outcome.summary(), indent=2) + "\n")
     return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from math import isnan, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -115,15 +115,19 @@ class Evaluation:
         return min(self.per_class, key=self.per_class.__getitem__)
 
     def summary(self) -> dict:
-        """Plain numbers for a model card or a JSON file."""
+        """Plain numbers for a model card or a JSON file; None for a metric without any tile to count."""
         low, high = self.interval("accuracy")
+
+        def plain(value: float) -> float | None:
+            return None if isnan(value) else round(value, 5)
+
         return {
             "n_tiles": self.n,
-            "accuracy": round(self.accuracy, 5),
-            "accuracy_interval_95": [round(low, 5), round(high, 5)],
-            "defect_recall": round(self.defect_recall, 5),
-            "false_reject_rate": round(self.false_reject_rate, 5),
-            "per_class": {name: round(value, 5) for name, value in self.per_class.items()},
+            "accuracy": plain(self.accuracy),
+            "accuracy_interval_95": [plain(low), plain(high)],
+            "defect_recall": plain(self.defect_recall),
+            "false_reject_rate": plain(self.false_reject_rate),
+            "per_class": {name: plain(value) for name, value in self.per_class.items()},
         }
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as parse_safetensors
 from safetensors.torch import save as format_safetensors
 from torch import Tensor, nn
@@ -55,10 +55,12 @@ def shipped(folder: Path = WEIGHTS) -> list[str]:
 
 def rebuild_command(name: str, folder: Path = WEIGHTS) -> str:
     """The command that trains the network again: the card's own where it can be read, else the general one."""
+    general = f"python -m cvprod.models train {name}"
     try:
-        return json.loads(card_path(name, folder).read_text("utf-8"))["training"]["command"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"python -m cvprod.models train {name}"
+        own = json.loads(card_path(name, folder).read_text("utf-8"))["training"]["command"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return general
+    return own if isinstance(own, str) else general
 
 
 def half_state(model: nn.Module) -> dict[str, Tensor]:
@@ -130,13 +132,19 @@ def _failure(name: str, folder: Path) -> Callable[[Path, str], WeightsError]:
 
 
 def card(name: str, *, folder: Path = WEIGHTS) -> dict:
-    """The network's model card. Raises WeightsError when it is missing, is not JSON or lacks a field."""
+    """The network's model card.
+
+    Raises WeightsError when it is missing, is not JSON, lacks a field, or has something else where the rest of the
+    package relies on text, numbers or a checksum.
+    """
     path, fail = card_path(name, folder), _failure(name, folder)
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         raise fail(path, "the model card is missing") from error
-    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+    except OSError as error:
+        raise fail(path, f"the model card cannot be read ({error})") from error
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError; nested without end
         raise fail(path, f"the model card is not JSON ({error})") from error
     needed = ("name", *CARD_FIELDS, "parameters", "weights", "versions")
     missing = [field for field in needed if not isinstance(content, dict) or field not in content]
@@ -144,26 +152,46 @@ def card(name: str, *, folder: Path = WEIGHTS) -> dict:
         raise fail(path, f"the model card lacks {', '.join(missing)}")
     if content["name"] != name:
         raise fail(path, f"this is the model card of {content['name']!r}, not of {name!r}")
+    for field in ("training", "metrics", "weights"):
+        if not isinstance(content[field], dict):
+            raise fail(path, f"the model card's {field} are no mapping")
+    file = content["weights"]
+    if not _is_count(content["parameters"]):
+        raise fail(path, "the model card's parameters are no whole number")
+    if not _is_count(file.get("bytes")):
+        raise fail(path, "the model card's weights.bytes is no whole number")
+    if not isinstance(file.get("sha256"), str) or not re.fullmatch("[0-9a-f]{64}", file["sha256"]):
+        raise fail(path, "the model card's weights.sha256 is no checksum of 64 hex digits")
     return content
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def load_weights(name: str, model: nn.Module | None = None, *, folder: Path = WEIGHTS) -> nn.Module:
     """The shipped network, checksum verified: float32, in eval mode, plain memory layout.
 
     model: a module to load into, by default `build(name)`. Raises WeightsError, saying which file, what is wrong with
-    it (missing, truncated, another checksum, not safetensors, other tensors) and the command that rebuilds it.
+    it (missing, truncated, another checksum, not safetensors, other tensors, values that are no numbers) and the
+    command that rebuilds it.
     """
     model = build(name) if model is None else model
     path, fail = weights_path(name, folder), _failure(name, folder)
     if not path.is_file():
         raise fail(path, "the weights file is missing")
     expected = card(name, folder=folder)["weights"]
-    blob = path.read_bytes()
+    try:
+        blob = path.read_bytes()
+    except OSError as error:
+        raise fail(path, f"the weights file cannot be read ({error})") from error
     if len(blob) < expected["bytes"]:
         raise fail(path, f"the weights file is truncated: {len(blob)} of {expected['bytes']} bytes")
     try:
         state = parse_safetensors(blob)
-    except (SafetensorError, ValueError) as error:
+    except KeyError as error:  # a type of the format, such as F4, that this library does not give to torch
+        raise fail(path, f"the weights file has tensors of type {error.args[0]}, which cannot be read") from error
+    except Exception as error:  # a parser may fail in any way on damaged bytes
         raise fail(path, f"this is not a safetensors file ({error})") from error
     digest = hashlib.sha256(blob).hexdigest()
     if digest != expected["sha256"]:
@@ -176,8 +204,21 @@ def load_weights(name: str, model: nn.Module | None = None, *, folder: Path = WE
     got = {key: tuple(tensor.shape) for key, tensor in state.items()}
     if wanted != got:
         raise fail(path, f"these are not the weights of {name!r}: {_difference(wanted, got)}")
+    for key, tensor in model.state_dict().items():
+        if problem := _unfit(tensor, state[key]):
+            raise fail(path, f"tensor {key!r} {problem}")
     model.load_state_dict(state)  # copies float16 into the module's own float32 parameters
     return model.float().eval()
+
+
+def _unfit(wanted: Tensor, got: Tensor) -> str:
+    """Why values of another kind, or none at all, cannot take a tensor's place; empty where they can."""
+    if wanted.is_floating_point() != got.is_floating_point() or wanted.is_complex() != got.is_complex():
+        kinds = (str(tensor.dtype).removeprefix("torch.") for tensor in (got, wanted))
+        return "holds {} where the network has {}".format(*kinds)
+    if wanted.is_floating_point() and not torch.isfinite(got.float()).all():
+        return "holds values that are not finite"
+    return ""
 
 
 def _difference(wanted: dict[str, tuple], got: dict[str, tuple]) -> str:

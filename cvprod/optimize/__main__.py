@@ -49,6 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
     check.add_argument("--tiles", type=int, default=1_001, help="test tiles (default 1001)")
     options = parser.parse_args(arguments)
     if options.command == "verify":
+        if options.tiles < 1:
+            parser.error(f"--tiles must be at least 1, not {options.tiles}")
         return verify(options.tiles)
     from .train import train_all
 

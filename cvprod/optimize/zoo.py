@@ -25,13 +25,47 @@ _being_saved: dict[str, dict] = {}  # name -> widths, while the card that will h
 
 
 def _shape(name: str) -> dict:
-    """Widths of a shipped network, from its card: pruning and search decide them, not this file."""
+    """Widths of a shipped network, from its card: pruning and search decide them, not this file.
+
+    Raises WeightsError for a card that is damaged, or whose widths are none.
+    """
     if name in _being_saved:
         return _being_saved[name]
     path = WEIGHTS / f"{name}.json"
     if not path.is_file():
         return {}
-    return json.loads(path.read_text("utf-8"))["training"].get("shape", {})
+    training = _read(path).get("training")
+    shape = training.get("shape", {}) if isinstance(training, dict) else None
+    # With the command on the card, whatever is found wrong with it or the weights later names it as the remedy.
+    if not isinstance(shape, dict) or not isinstance(training.get("command"), str):
+        raise _damaged(path, "it has no training.command, or widths that are no mapping")
+    if shape and not _are_widths(**shape):
+        raise _damaged(path, f"these are no widths of a student: {json.dumps(shape)[:200]}")
+    return shape
+
+
+def _are_widths(stem: object = None, hidden: object = None, outputs: object = None, **others: object) -> bool:
+    if others or not isinstance(hidden, list) or not isinstance(outputs, list) or len(hidden) != len(outputs):
+        return False
+    # A block halves the side, 24 at first; the bound keeps a wrong number from taking all the memory.
+    return 1 <= len(hidden) <= 5 and all(
+        isinstance(w, int) and not isinstance(w, bool) and 1 <= w <= 1024 for w in (stem, *hidden, *outputs)
+    )
+
+
+def _damaged(path: Path, why: object) -> WeightsError:
+    return WeightsError(f"{path}: not a card ({why}). Rebuild it with `{COMMAND}`.")
+
+
+def _read(path: Path) -> dict:
+    """A card as it lies there; WeightsError for what is none."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not JSON, or not UTF-8
+        raise _damaged(path, error) from error
+    if not isinstance(content, dict):
+        raise _damaged(path, "it is no mapping")
+    return content
 
 
 def _builder(name: str) -> nn.Module:
@@ -78,10 +112,7 @@ def pipeline_path() -> Path:
     path = WEIGHTS / f"{PIPELINE}.onnx"
     if not path.is_file():
         raise WeightsError(f"{path}: the pipeline's file is missing. Rebuild it with `{COMMAND}`.")
-    try:
-        expected = pipeline_card()["file"]["sha256"]
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path.with_suffix('.json')}: not a card ({error}). Rebuild with `{COMMAND}`.") from error
+    expected = pipeline_card()["file"]["sha256"]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != expected:
         raise WeightsError(
@@ -92,8 +123,13 @@ def pipeline_path() -> Path:
 
 
 def pipeline_card() -> dict:
-    """The card of the pipeline's file: how it was made, its test, its checksum."""
-    return json.loads((WEIGHTS / f"{PIPELINE}.json").read_text("utf-8"))
+    """The card of the pipeline's file: how it was made, its test, its checksum. Raises WeightsError if damaged."""
+    path = WEIGHTS / f"{PIPELINE}.json"
+    content = _read(path)
+    file = content.get("file")
+    if not isinstance(file, dict) or not isinstance(file.get("sha256"), str):
+        raise _damaged(path, "it has no file.sha256")
+    return content
 
 
 __all__ = [

@@ -72,6 +72,24 @@ class TileSet:
         return {name: int(k) for name, k in zip(CLASSES, np.bincount(self.labels, minlength=7), strict=True)}
 
 
+def check_count(name: str, value: int) -> None:
+    """ValueError, by the option's name, for what is no whole number of at least 1."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+
+
+def check_size(size: int) -> None:
+    """ValueError for an edge length that is neither the networks' nor the camera's."""
+    if size not in (INPUT_SIZE, TILE_SIZE):
+        raise ValueError(f"size must be {INPUT_SIZE} or {TILE_SIZE}, got {size!r}")
+
+
+def check_split(split: str) -> None:
+    """ValueError, which lists the splits, for the name of none."""
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+
+
 def _check_prior(prior: Mapping[str, float] | Sequence[float] | None) -> np.ndarray | None:
     if prior is None:
         return None
@@ -139,14 +157,11 @@ def make_set(
     Raises:
         ValueError: an option is out of its range.
     """
-    if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"n must be a whole number of at least 1, got {n!r}")
+    check_count("n", n)
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"seed must be a non-negative integer, got {seed!r}")
-    if size not in (INPUT_SIZE, TILE_SIZE):
-        raise ValueError(f"size must be {INPUT_SIZE} or {TILE_SIZE}, got {size!r}")
-    if not isinstance(workers, int | np.integer) or workers < 1:
-        raise ValueError(f"workers must be a whole number of at least 1, got {workers!r}")
+    check_size(size)
+    check_count("workers", workers)
     names = ("routine", "wide", *_NAMED)
     if not isinstance(conditions, Conditions) and conditions not in names:
         raise ValueError(f"conditions must be a Conditions or one of {', '.join(names)}, got {conditions!r}")
@@ -168,16 +183,19 @@ def tiles(split: str, n: int | None = None, *, size: int = INPUT_SIZE, workers: 
     Args:
         split: "train", "val" or "test". In a folder every file belongs to one split for ever (70, 15 and
             15 %), by a hash of its class and name, whatever other files come or go.
-        n: how many; a folder that has fewer gives what it has, None gives all of it.
+        n: how many, at least 1; a folder that has fewer gives what it has, None gives all of it.
         size: 96 or 224.
         workers: processes for generating.
 
     Raises:
-        ValueError: unknown split, n missing for generated tiles, or a split of the folder is empty.
-        FileNotFoundError: CVPROD_DATA names no folder.
+        ValueError: unknown split, an option is out of its range, n missing for generated tiles, unknown class
+            folders, or a split of the folder is empty.
+        ImageError: a file in the folder is not a readable image.
+        FileNotFoundError, NotADirectoryError: CVPROD_DATA names nothing, or no folder.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    check_split(split)
+    if n is not None:
+        check_count("n", n)
     folder = os.environ.get("CVPROD_DATA")
     if folder:
         from .folder import load_folder

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from .camera import INPUT_SIZE, to_input
-from .dataset import SPLITS, TileSet
-from .generator import CLASSES, TILE_SIZE
+from .dataset import TileSet, check_count, check_size, check_split
+from .generator import CLASSES
 
+_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _SHARES = {"train": (0.0, 0.70), "val": (0.70, 0.85), "test": (0.85, 1.0)}
 
 
@@ -26,37 +29,65 @@ def _class_of(folder: str) -> int | None:
 
 def _position(label: int, file: Path) -> float:
     """A number in [0, 1) from class and file name: decides the split and the order, independent of other files."""
-    h = hashlib.sha256(f"{CLASSES[label]}/{file.name}".encode()).digest()
+    h = hashlib.sha256(f"{CLASSES[label]}/".encode() + os.fsencode(file.name)).digest()
     return int.from_bytes(h[:8], "big") / 2**64
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """One image file as an 8-bit grey picture.
 
-    Colour and palette become luma, 16 bits are scaled to 8, transparency is dropped, the EXIF orientation is
-    applied.
+    Colour and palette become luma, transparency is dropped, the EXIF orientation is applied. What is not 8 bits:
+
+    * 16 bits become 8 by their upper byte: 0..65535 is the scale, however bright the picture. A camera's 12 bits stored
+      in 16 as they are (0..4095) come out nearly black, and nothing in the file tells them from a dark picture of 16
+      bits: multiply them by 16 first, so that all pictures of the camera keep one scale. :func:`load_folder` warns.
+    * 32-bit integers are grey levels where none is above 255, and 16 bits as above where none is above 65535.
+    * Floats are 0..1 where none is above 1, and grey levels 0..255 otherwise.
 
     Returns:
         uint8 (H, W).
 
     Raises:
-        ImageError: not an image, cut short, or otherwise unreadable; the message names the file.
+        ImageError: not an image, cut short, values beyond those scales or not finite, or otherwise unreadable; the
+            message names the file.
     """
     path = Path(path)
     try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise ImageError(f"{path} is not an image file but a folder, a pipe, or not there")
         with Image.open(path) as img:
+            kind = img.format
             img.load()
             img = ImageOps.exif_transpose(img)
-            if img.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I"):
-                wide = np.asarray(img).astype(np.int64)
-                return np.clip(wide >> 8, 0, 255).astype(np.uint8)
-            if img.mode == "F":
-                return np.clip(np.rint(np.asarray(img)), 0, 255).astype(np.uint8)
+            # Mode I is 16 bits for certain from PGM files, which Pillow scales to 0..65535, and from PNG.
+            if img.mode in _16_BIT or (img.mode == "I" and kind in ("PNG", "PPM")):
+                return (np.asarray(img).astype(np.int64) >> 8).astype(np.uint8)
+            if img.mode in ("I", "F"):
+                return _scaled(np.asarray(img), path)
+            if img.mode == "LAB":
+                raise ImageError(f"{path} is in LAB colours, which cannot be read; save it as grey or RGB")
             if img.mode == "P":
                 img = img.convert("RGBA" if "transparency" in img.info else "RGB")
             return np.asarray(img.convert("L"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path} is not a readable image ({error}); repair or remove it") from error
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders fail in many ways on a damaged file
+        why = str(error) or type(error).__name__
+        raise ImageError(f"{path} is not a readable image ({why}); repair or remove it") from error
+
+
+def _scaled(values: np.ndarray, path: Path) -> np.ndarray:
+    """32-bit integers or floats, (H, W), as uint8."""
+    if not np.isfinite(values).all():
+        raise ImageError(f"{path} holds values that are not finite; save it as 8 or 16 bits")
+    low, high = values.min(), values.max()
+    whole = values.dtype.kind == "i"
+    if low < 0 or high > (65535 if whole else 255):
+        known = "0 to 255 or 0 to 65535" if whole else "0 to 1 or 0 to 255"
+        raise ImageError(f"{path} holds values from {low:g} to {high:g}; {known} can be read. Save it as 8 or 16 bits")
+    if whole:
+        return (values >> 8 if high > 255 else values).astype(np.uint8)
+    return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
 
 
 def _files(root: Path) -> list[tuple[int, Path]]:
@@ -97,14 +128,23 @@ def load_folder(
 
     Raises:
         FileNotFoundError, NotADirectoryError: nothing there, or not a folder.
-        ValueError: unknown class folders (all are named, the known ones listed), no images, an empty split.
+        ValueError: an option is out of its range, unknown class folders (all are named, the known ones listed), no
+            images, an empty split.
         ImageError: a file is not a readable image.
+
+    Warns (UserWarning) where no picture has a pixel above 15 of 255, as 12 bits stored in 16 do.
     """
-    root = Path(path).expanduser()
+    if split is not None:
+        check_split(split)
+    if limit is not None:
+        check_count("limit", limit)
+    check_size(size)
+    try:
+        root = Path(path).expanduser()
+    except RuntimeError as error:  # ~somebody, who is not known here
+        raise FileNotFoundError(f"{path} does not exist: {error}") from error
     found = sorted(((_position(label, f), label, f) for label, f in _files(root)), key=lambda t: (t[0], t[2]))
     if split is not None:
-        if split not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
         low, high = _SHARES[split]
         total = len(found)
         found = [t for t in found if low <= t[0] < high]
@@ -114,6 +154,12 @@ def load_folder(
     images = np.empty((len(found), 1, size, size), np.uint8)
     for i, (_, _, file) in enumerate(found):
         images[i, 0] = _resize(read_image(file), size)
+    if images.max() < 16:
+        warnings.warn(
+            f"all {len(found)} images from {root} are nearly black (no pixel above 15 of 255): 12 bits stored in 16 "
+            "look so; multiply them by 16",
+            stacklevel=2,
+        )
     labels = np.array([label for _, label, _ in found], np.int64)
     none = np.zeros((0, 4), np.int64)
     return TileSet(images, labels, [none] * len(found), tuple(f for _, _, f in found))
@@ -122,8 +168,6 @@ def load_folder(
 def _resize(image: np.ndarray, size: int) -> np.ndarray:
     if size == INPUT_SIZE:
         return to_input(image)
-    if size != TILE_SIZE:
-        raise ValueError(f"size must be {INPUT_SIZE} or {TILE_SIZE}, got {size!r}")
     import cv2
 
     return cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)

@@ -259,6 +259,28 @@ def test_cold_start_passes_on_a_failure():
         measure.cold_start({"fail": "1 / 0"})
 
 
+@pytest.mark.parametrize("last", ["import sys; sys.exit(0)", "import os; os._exit(0)"])
+def test_a_stage_or_call_that_ends_the_process_is_said(last, tmp_path, monkeypatch):
+    with pytest.raises(RuntimeError, match="ended before it could report"):
+        measure.cold_start({"well": "x = 1", "gone": last})
+    (tmp_path / "ending.py").write_text(f"def job():\n    {last}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(RuntimeError, match="ended before it could report"):
+        measure.peak_memory("ending:job")
+
+
+def test_a_stage_or_call_without_words_is_known_by_its_exit_status():
+    with pytest.raises(RuntimeError, match="exit status 3"):
+        measure.cold_start({"gone": "import os; os._exit(3)"})
+
+
+def test_a_stage_or_call_that_takes_too_long_is_stopped_and_said():
+    with pytest.raises(RuntimeError, match=r"did not end within 0\.5 s"):
+        measure.cold_start({"sleep": "import time; time.sleep(60)"}, timeout=0.5)
+    with pytest.raises(RuntimeError, match=r"did not end within 0\.5 s"):
+        measure.peak_memory("time:sleep", 60, timeout=0.5)
+
+
 def test_pareto_by_brute_force():
     rng = np.random.default_rng(0)
     costs = rng.integers(0, 6, size=(60, 3))

@@ -1,5 +1,6 @@
 """Metrics against numbers counted by hand."""
 
+import json
 import math
 
 import numpy as np
@@ -46,6 +47,19 @@ def test_metrics_without_any_tile_to_count_are_nan():
     assert "clean" not in result.per_class
     with pytest.raises(ValueError, match=r"unknown metric 'f1'.*accuracy"):
         result.rate("f1")
+
+
+def test_the_summary_is_json_whatever_is_missing():
+    def strict(constant):
+        raise ValueError(constant)
+
+    whole = hand_made([("clean", "clean"), ("patches", "clean"), ("patches", "patches")]).summary()
+    no_clean, only_clean = (hand_made([(name, name)]).summary() for name in ("patches", "clean"))
+    assert (whole["false_reject_rate"], whole["defect_recall"]) == (0.0, 0.5)
+    assert no_clean["false_reject_rate"] is None and no_clean["defect_recall"] == 1.0
+    assert only_clean["defect_recall"] is None and only_clean["false_reject_rate"] == 0.0
+    for summary in (whole, no_clean, only_clean):
+        assert json.loads(json.dumps(summary), parse_constant=strict) == summary
 
 
 def test_wilson_against_its_defining_equation_and_known_values():

@@ -1,5 +1,6 @@
 """The training loop on problems whose outcome is known beforehand."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -274,3 +275,89 @@ def test_verify_command_finds_the_damaged_and_the_exaggerated(small_world, monke
     assert "DAMAGED" in shown.out and "truncated" in shown.err and shipped(small_world) == ["tiny"]
     with pytest.raises(WeightsError):
         load_weights("tiny", folder=small_world)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--folder", "nowhere", "verify"], "nothing to verify: nowhere is no folder"),
+        (["--folder", "nowhere", "list"], "--folder nowhere is no folder"),
+        (["--folder", "empty", "verify"], "nothing to verify: empty holds no weights"),
+        (["verify", "--tiles", "0"], "n must be a whole number of at least 1, got 0"),
+        (["verify", "--tiles", "-1"], "at least 1, got -1"),
+        (["train", "tiny", "--epochs", "0"], "epochs must be at least 1, got 0"),
+        (["train", "tiny", "--tiles", "-1"], "tiles must be at least 1, got -1"),
+        (["train", "tiny", "--precision", "x"], "precision must be auto, bf16 or fp32, got 'x'"),
+        (["train", "tiny", "--lr", "-1"], "tiny: "),
+    ],
+)
+def test_a_wrong_call_says_what_to_change(small_world, monkeypatch, tmp_path, words, said, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    if words[0] != "--folder":
+        train("tiny", QUICK, folder=small_world, progress=False)
+        words = ["--folder", str(small_world), *words]
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert said in lines[-1] and lines[0].startswith("usage: ")
+
+
+def test_a_training_that_diverges_is_a_failure_with_a_reason(small_world, monkeypatch, capsys):
+    def diverged(*args, **kwargs):
+        raise FloatingPointError("the loss became nan")
+
+    monkeypatch.setattr(training_module, "fit", diverged)
+    assert main(["--folder", str(small_world), "train", "tiny"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == "tiny: the loss became nan"
+
+
+def test_verify_misses_a_network_of_the_package(small_world, monkeypatch, capsys):
+    train("tiny", QUICK, folder=small_world, progress=False)
+    monkeypatch.setattr("cvprod.models.__main__.WEIGHTS", small_world)
+    monkeypatch.setattr("cvprod.models.__main__.NETWORKS", {"tiny": Tiny})
+    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: stripes(70, 2))
+    assert main(["verify"]) == 0
+    for path in small_world.iterdir():
+        path.unlink()
+    capsys.readouterr()
+    assert main(["verify"]) == 1
+    shown = capsys.readouterr()
+    assert "MISSING" in shown.out and "tiny.safetensors: the weights file is missing" in shown.err
+
+
+def test_verify_of_nothing_but_unknown_networks_is_no_success(small_world, monkeypatch, capsys):
+    train("tiny", QUICK, folder=small_world, progress=False)
+    monkeypatch.setattr("cvprod.models.networks._BUILDERS", dict(NETWORKS))
+    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: stripes(70, 2))
+    assert main(["--folder", str(small_world), "verify"]) == 1
+    shown = capsys.readouterr()
+    assert "skipped" in shown.out and "nothing was verified" in shown.err
+
+
+@pytest.mark.parametrize("metrics", [{}, {"routine": None}, {"routine": {"accuracy": "high"}}, {"routine": {}}])
+def test_a_card_without_metrics_is_listed_and_not_verified(small_world, monkeypatch, capsys, metrics):
+    path = train("tiny", QUICK, folder=small_world, progress=False).path.with_suffix(".json")
+    content = json.loads(path.read_text()) | {"metrics": metrics}
+    del content["created"]
+    path.write_text(json.dumps(content))
+    assert main(["--folder", str(small_world), "list"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("tiny"))
+    assert line.split()[-4:] == ["-"] * 4
+    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: stripes(70, 2))
+    assert main(["--folder", str(small_world), "verify"]) == 1
+    assert "tiny: its card has no metrics.routine.accuracy" in capsys.readouterr().err
+
+
+def test_a_card_with_a_metric_that_nothing_counted_for_is_listed(small_world, capsys):
+    path = train("tiny", QUICK, folder=small_world, progress=False).path.with_suffix(".json")
+    content = json.loads(path.read_text())
+    content["metrics"]["routine"]["false_reject_rate"] = None
+    path.write_text(json.dumps(content))
+    assert main(["--folder", str(small_world), "list"]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("tiny"))
+    assert line.split()[-2] == "-" and line.count("%") == 2
+    path.write_text("{}")
+    assert main(["--folder", str(small_world), "list"]) == 0
+    assert "card damaged" in capsys.readouterr().out

@@ -153,6 +153,101 @@ def test_every_damage_is_refused_by_name(folder, kind, file, what):
     assert (COMMAND if known else "python -m cvprod.models train tiny") in message
 
 
+def _edit(description, **changes):
+    content = json.loads(description.read_text())
+    for key, value in changes.items():
+        where, _, field = key.rpartition("__")
+        (content[where] if where else content)[field] = value
+    description.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "changes, what",
+    [
+        ({"weights": {}}, "weights.bytes is no whole number"),
+        ({"weights": None}, "weights are no mapping"),
+        ({"weights": []}, "weights are no mapping"),
+        ({"weights__bytes": "big"}, "weights.bytes is no whole number"),
+        ({"weights__bytes": True}, "weights.bytes is no whole number"),
+        ({"weights__bytes": -1}, "weights.bytes is no whole number"),
+        ({"weights__sha256": None}, "weights.sha256 is no checksum"),
+        ({"weights__sha256": "f" * 63}, "weights.sha256 is no checksum"),
+        ({"parameters": "many"}, "parameters are no whole number"),
+        ({"metrics": None}, "metrics are no mapping"),
+        ({"training": "long"}, "training are no mapping"),
+        ({"training": {"command": ["python"]}, "weights": {}}, "python -m cvprod.models train tiny"),
+    ],
+)
+def test_a_card_with_something_else_in_a_field_is_refused(folder, changes, what):
+    _edit(card_path("tiny", folder), **changes)
+    for read in (card, load_weights):
+        with pytest.raises(WeightsError, match=what) as caught:
+            read("tiny", folder=folder)
+        assert str(card_path("tiny", folder)) in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["null", "[]", "7", '"x"', "[" * 100_000, "", "\xff", '{"name": "tiny"}'])
+def test_a_card_that_is_none_is_refused(folder, text):
+    card_path("tiny", folder).write_bytes(text.encode("latin-1"))
+    with pytest.raises(WeightsError, match=r"tiny\.json: the model card (is not JSON|lacks)"):
+        load_weights("tiny", folder=folder)
+
+
+def test_a_card_that_cannot_be_read_is_refused(folder):
+    card_path("tiny", folder).unlink()
+    card_path("tiny", folder).mkdir()
+    with pytest.raises(WeightsError, match="model card cannot be read"):
+        load_weights("tiny", folder=folder)
+
+
+def _raw(tensors):
+    """A safetensors file by hand: name -> (type, shape, bytes)."""
+    header, data = {}, b""
+    for name, (kind, shape, blob) in tensors.items():
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [len(data), len(data) + len(blob)]}
+        data += blob
+    head = json.dumps(header).encode()
+    return len(head).to_bytes(8, "little") + head + data
+
+
+@pytest.mark.parametrize("kind, bits", [("F4", 4), ("F6_E2M3", 6), ("F6_E3M2", 6), ("F8_E8M0", 8), ("F9", 9)])
+def test_tensors_of_a_type_that_is_not_torchs_are_refused(folder, kind, bits):
+    weights = weights_path("tiny", folder)
+    weights.write_bytes(_raw({"head.bias": (kind, [8], bytes(bits))}))
+    _bless(weights, card_path("tiny", folder))
+    with pytest.raises(WeightsError, match=r"tiny\.safetensors: "):
+        load_weights("tiny", folder=folder)
+
+
+@pytest.mark.parametrize(
+    "key, change, what",
+    [
+        ("conv.weight", lambda t: t.to(torch.int32), "'conv.weight' holds int32 where the network has float32"),
+        ("head.bias", lambda t: t > 0, "'head.bias' holds bool where the network has float32"),
+        ("head.bias", lambda t: t.to(torch.complex64), "'head.bias' holds complex64"),
+        ("head.weight", lambda t: t * torch.nan, "'head.weight' holds values that are not finite"),
+        ("head.weight", lambda t: t - torch.inf, "'head.weight' holds values that are not finite"),
+        ("head.weight", lambda t: t.double() + 1e300, "'head.weight' holds values that are not finite"),
+        ("norm.num_batches_tracked", lambda t: t.float(), "holds float32 where the network has int64"),
+    ],
+)
+def test_tensors_of_the_right_shape_must_hold_numbers_of_the_right_kind(folder, key, change, what):
+    weights = weights_path("tiny", folder)
+    state = load_file(weights)
+    save_file({**state, key: change(state[key])}, weights)
+    _bless(weights, card_path("tiny", folder))
+    with pytest.raises(WeightsError, match=what):
+        load_weights("tiny", folder=folder)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_floats_of_another_width_are_as_good(folder, dtype):
+    weights = weights_path("tiny", folder)
+    save_file({k: t.to(dtype) if t.is_floating_point() else t for k, t in load_file(weights).items()}, weights)
+    _bless(weights, card_path("tiny", folder))
+    assert {p.dtype for p in load_weights("tiny", folder=folder).parameters()} == {torch.float32}
+
+
 def test_an_incomplete_card_writes_nothing(tmp_path, folder):
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     with pytest.raises(ValueError, match="limits"):

@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -120,6 +122,156 @@ def test_colour_palette_depth_and_orientation(tmp_path):
     assert np.abs(read(pil, "lossy.jpg", quality=95) - expected).mean() < 3
 
 
+def saved(path, pixels):
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_16_bits_keep_one_scale_however_dark_the_picture(tmp_path):
+    ramp = np.arange(0, 65536, 257, dtype=np.uint16)[None]
+    for name in ("16.png", "16.tif", "16.pgm"):
+        for picture in (ramp, ramp // 16, ramp // 256):
+            assert (read_image(saved(tmp_path / name, picture)) == picture >> 8).all(), name
+    twelve = np.arange(0, 4096, 16, dtype=np.uint16)[None]
+    assert (read_image(saved(tmp_path / "as_documented.png", twelve * 16)) == np.arange(256)).all()
+    # a PGM that says that it has 12 bits has its full scale
+    (tmp_path / "12.pgm").write_bytes(b"P5 256 1 4095\n" + twelve.astype(">u2").tobytes())
+    assert (np.abs(read_image(tmp_path / "12.pgm").astype(int) - np.arange(256)) <= 1).all()
+
+
+def test_32_bit_integers_are_grey_levels_or_16_bits(tmp_path):
+    file, grey = tmp_path / "x.tif", np.arange(256, dtype=np.int32)[None]
+    assert (read_image(saved(file, grey)) == grey).all()
+    assert (read_image(saved(file, grey[:, :251])) == grey[:, :251]).all()
+    assert (read_image(saved(file, grey * 257)) == grey).all()
+    for wrong in (grey - 1, grey * 258, grey * 2**20):
+        with pytest.raises(ImageError, match=r"x\.tif holds values from .* 0 to 65535 can be read"):
+            read_image(saved(file, wrong))
+
+
+def test_floats_are_0_to_1_or_grey_levels(tmp_path):
+    file, grey = tmp_path / "x.tif", np.arange(256, dtype=np.float32)[None]
+    assert (read_image(saved(file, grey / 255)) == grey).all()
+    assert (read_image(saved(file, grey)) == grey).all()
+    for wrong in (grey - 1, grey * 2, grey / 255 - 0.1):
+        with pytest.raises(ImageError, match=r"x\.tif holds values from .* 0 to 1 or 0 to 255 can be read"):
+            read_image(saved(file, wrong))
+    for odd in (np.nan, np.inf, -np.inf):
+        with warnings.catch_warnings(), pytest.raises(ImageError, match=r"x\.tif holds values that are not finite"):
+            warnings.simplefilter("error")
+            read_image(saved(file, np.where(grey == 7, np.float32(odd), grey)))
+
+
+def test_a_folder_that_is_nearly_black_is_pointed_out(tmp_path):
+    (tmp_path / "clean").mkdir()
+    twelve = make_tile("clean", 1).image.astype(np.uint16) * 16
+    saved(tmp_path / "clean" / "a.png", twelve)
+    with pytest.warns(UserWarning, match=r"all 1 images .* 12 bits stored in 16"):
+        load_folder(tmp_path)
+    saved(tmp_path / "clean" / "b.png", twelve * 16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load_folder(tmp_path)
+
+
+def test_lab_colours_are_called_by_their_name(tmp_path):
+    Image.new("LAB", (4, 4)).save(tmp_path / "x.tif")
+    with pytest.raises(ImageError, match=r"x\.tif is in LAB colours.*save it as grey or RGB"):
+        read_image(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("dxt"), EOFError(), MemoryError(), IndexError("3"), KeyError(7)])
+def test_whatever_a_decoder_raises_the_file_is_named(root, monkeypatch, error):
+    def broken(self):
+        raise error
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", broken)
+    with pytest.raises(ImageError, match=r"\.png is not a readable image \(.+\)") as caught:
+        load_folder(root)
+    assert caught.value.__cause__ is error
+
+
+def test_damaged_textures_under_another_suffix_are_named(root):
+    wrong = root / "crazing" / "wrong.png"
+    for start in (
+        b"BLP1" + b"\x09\0\0\0" * 50,
+        b"BLP2" + b"\x09\0\0\0" * 50,
+        b"DDS " + (124).to_bytes(4, "little") + b"\x01" * 120,
+    ):
+        wrong.write_bytes(start)
+        with pytest.raises(ImageError, match=r"wrong\.png is not a readable image"):
+            load_folder(root)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_named_and_not_waited_for(root):
+    os.mkfifo(root / "crazing" / "pipe.png")
+    found = []
+
+    def read():
+        with pytest.raises(ImageError, match=r"pipe\.png is not an image file"):
+            load_folder(root)
+        found.append(True)
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(20)
+    assert found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no UTF-8")
+def test_a_file_name_need_not_be_utf8_and_splits_stay_where_they_were(root):
+    import hashlib
+
+    from cvprod.surface.folder import _position
+
+    shutil.copy(root / "crazing" / "0.png", os.fsencode(root / "crazing") + b"/bl\xe4tter.png")
+    assert load_folder(root).counts()["crazing"] == 4
+    for name in ("0.png", "blätter.png"):
+        digest = hashlib.sha256(f"crazing/{name}".encode()).digest()
+        assert _position(1, root / "crazing" / name) == int.from_bytes(digest[:8], "big") / 2**64
+
+
+def test_an_unknown_home_is_a_folder_that_does_not_exist(monkeypatch):
+    with pytest.raises(FileNotFoundError, match="~nobody_such/x does not exist"):
+        load_folder("~nobody_such/x")
+    monkeypatch.setenv("CVPROD_DATA", "~nobody_such/x")
+    with pytest.raises(FileNotFoundError, match="nobody_such"):
+        tiles("test", 5)
+
+
+@pytest.mark.parametrize("n", [0, -1, -3, 1.5, True, "7"])
+def test_a_number_of_images_that_is_none_is_refused(root, monkeypatch, n):
+    with pytest.raises(ValueError, match="limit must be a whole number of at least 1"):
+        load_folder(root, limit=n)
+    for folder in (str(root), ""):
+        monkeypatch.setenv("CVPROD_DATA", folder)
+        with pytest.raises(ValueError, match="n must be a whole number of at least 1"):
+            tiles("train", n)
+
+
+@pytest.mark.parametrize("size", [100_000, -1, 0, 95, None])
+def test_a_size_that_is_none_is_refused_before_anything_is_read(root, monkeypatch, size):
+    with pytest.raises(ValueError, match="size must be 96 or 224"):
+        load_folder(root, size=size)
+    monkeypatch.setenv("CVPROD_DATA", str(root))
+    with pytest.raises(ValueError, match="size must be 96 or 224"):
+        tiles("train", 3, size=size)
+
+
+def test_a_small_real_folder_gives_what_it_has(tmp_path, monkeypatch):
+    image = Image.fromarray(make_tile("patches", 0, size=32).image)
+    for name in ("crazing", "inclusion", "patches", "pitted_surface", "scratches"):
+        (tmp_path / name).mkdir()
+        for k in range(12):
+            image.save(tmp_path / name / f"{name}_{k}.jpg")
+    monkeypatch.setenv("CVPROD_DATA", str(tmp_path))
+    parts = {split: tiles(split, 1000) for split in ("train", "val", "test")}
+    assert sum(map(len, parts.values())) == 60 and len(parts["train"]) > len(parts["test"]) > 0
+    assert all(part.counts()["clean"] == part.counts()["rolled_in_scale"] == 0 for part in parts.values())
+    assert tiles("test", 2).files == parts["test"].files[:2]
+
+
 def test_any_size_is_brought_to_the_input(root):
     Image.fromarray(np.full((3, 500), 90, np.uint8)).save(root / "crazing" / "strip.png")
     Image.fromarray(np.full((1, 1), 90, np.uint8)).save(root / "crazing" / "dot.png")
@@ -200,7 +352,7 @@ def test_tiles_reads_the_folder_in_cvprod_data(root, monkeypatch, tmp_path):
 
 def test_an_empty_split_says_so(tmp_path):
     (tmp_path / "clean").mkdir()
-    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "clean" / "a.png")
+    Image.fromarray(np.full((9, 9), 90, np.uint8)).save(tmp_path / "clean" / "a.png")
     empty = 0
     for split in ("train", "val", "test"):
         try:
