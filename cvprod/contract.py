@@ -1,8 +1,8 @@
 """The service-level contract: what the plant needs, in numbers, in one file that code can check.
 
 `deploy/contract.yaml` holds the facts of the line and seven requirements. Each requirement keeps the plant's
-own sentence and the reasoning that turns it into a number. Limits that follow from the facts of the line are
-recomputed when the file is read, so nobody can change the strip's speed and forget what depends on it.
+own sentence and the reasoning that turns it into a number. Four limits follow from the facts of the line: they are
+recomputed when the file is read, so nobody can change the strip's speed, up or down, and forget what depends on it.
 """
 
 from __future__ import annotations
@@ -106,13 +106,17 @@ class Share(Requirement):
 
 @dataclass(frozen=True)
 class Check:
-    """One requirement beside what was measured. `measured` is None, and `ok` False, where nothing was."""
+    """One requirement beside what was measured. `measured` is None, and `ok` False, where nothing was.
+
+    `interval` is (low, high) where the measured value is an estimate; `ok` then asks that all of it keeps the limit.
+    """
 
     name: str
     limit: float
     measured: float | None
     unit: str
     ok: bool
+    interval: tuple[float, float] | None = None
 
     @property
     def sign(self) -> str:
@@ -120,8 +124,17 @@ class Check:
 
     @property
     def status(self) -> str:
-        """ "met", "broken" or "not measured"."""
-        return "not measured" if self.measured is None else "met" if self.ok else "broken"
+        """ "met", "broken", "not measured" or, where the limit lies inside the interval, "not decided"."""
+        if self.measured is None:
+            return "not measured"
+        if self.ok:
+            return "met"
+        ends = self.interval or (self.measured, self.measured)
+        return "not decided" if any(_keeps(self.name, end, self.limit) for end in ends) else "broken"
+
+
+def _keeps(name: str, value: float, limit: float) -> bool:
+    return value <= limit if REQUIREMENTS[name][1] == "max" else value >= limit
 
 
 class Contract(_Strict):
@@ -150,22 +163,29 @@ class Contract(_Strict):
         """Name -> limit of every requirement, in the file's order."""
         return {name: getattr(self, name).limit for name in REQUIREMENTS}
 
-    def check(self, measured: Mapping[str, float | None]) -> list[Check]:
+    def check(
+        self, measured: Mapping[str, float | None], intervals: Mapping[str, tuple[float, float]] | None = None
+    ) -> list[Check]:
         """Hold `measured` (requirement name -> number, in the contract's unit) against every limit.
 
-        Always returns all seven checks, in order. What is absent or None was not measured, and what was not
-        measured is not met: a contract is kept by evidence. Raises ValueError for an unknown name.
+        `intervals` (name -> (low, high)) says how uncertain some of them are: a limit is then met only if the whole
+        interval keeps it. Always returns all seven checks, in order. What is absent or None was not measured, and
+        what was not measured is not met: a contract is kept by evidence. Raises ValueError for an unknown name, and
+        for an interval that its measured value does not lie in.
         """
-        unknown = sorted(set(measured) - set(REQUIREMENTS))
+        intervals = intervals or {}
+        unknown = sorted(set(measured).union(intervals) - set(REQUIREMENTS))
         if unknown:
             known = ", ".join(REQUIREMENTS)
             raise ValueError(f"{', '.join(unknown)}: not in the contract, which has {known}.")
         checks = []
-        for name, (unit, direction) in REQUIREMENTS.items():
-            limit, value = getattr(self, name).limit, measured.get(name)
+        for name, (unit, _) in REQUIREMENTS.items():
+            limit, value, ends = getattr(self, name).limit, measured.get(name), intervals.get(name)
             value = None if value is None or math.isnan(value) else float(value)
-            ok = value is not None and (value <= limit if direction == "max" else value >= limit)
-            checks.append(Check(name, limit, value, unit, ok))
+            if value is not None and ends is not None and not ends[0] - 1e-9 <= value <= ends[1] + 1e-9:
+                raise ValueError(f"{name}: {value:g} does not lie in its interval, {ends[0]:g} to {ends[1]:g}.")
+            ok = value is not None and all(_keeps(name, x, limit) for x in (value, *(ends or ())))
+            checks.append(Check(name, limit, value, unit, ok, ends))
         return checks
 
 
@@ -205,7 +225,10 @@ def _explain(path: Path, error: Mapping) -> str:
 
 
 def _contradictions(contract: Contract) -> list[str]:
-    """Limits that are laxer than the facts of the line allow (2 % of rounding is forgiven)."""
+    """Limits that are not what follows from the facts of the line (2 % of rounding is forgiven).
+
+    A stricter one is as stale as a laxer one: the plant pays for what nobody needs any more.
+    """
     line = contract.line
     derived = {
         "p99_latency_ms": line.latency_ms,
@@ -216,10 +239,11 @@ def _contradictions(contract: Contract) -> list[str]:
     found = []
     for name, value in derived.items():
         limit = getattr(contract, name).limit
-        lax = limit > value * 1.02 if REQUIREMENTS[name][1] == "max" else limit < value * 0.98
-        if lax:
+        if not 0.98 * value <= limit <= 1.02 * value:
+            stricter = (limit < value) == (REQUIREMENTS[name][1] == "max")
             found.append(
-                f"{name}.limit: {limit:g} is laxer than {value:.4g}, which follows from 'line'. "
+                f"{name}.limit: {limit:g} is {'stricter' if stricter else 'laxer'} than {value:.4g}, "
+                "which follows from 'line'. "
                 "Correct the limit, or the facts of the line."
             )
     return found

@@ -103,15 +103,19 @@ def cloud(
 ) -> Placement:
     """Machines of two virtual CPUs rented by the hour while the line runs; uploading into the cloud is free there.
 
-    The network's delay is added to the measured `p99_ms`; its jitter is not, so the result is a lower bound.
+    The network's delay is added to the measured `p99_ms`; its jitter is not, so the result is a lower bound. It is
+    infinite where the uplink does not carry the stream: the queue before it never ends. `tiles_per_s` is one machine's:
+    of the usual kind, whose two virtual CPUs are two threads of one core, so a figure from two whole cores makes the
+    price a lower bound as well.
     """
     n = _machines(needed_tiles_per_s, tiles_per_s)
     tiles = _tiles_per_year(needed_tiles_per_s, hours_per_year)
     a_year = n * prices.amount("cloud_vm_2vcpu", "EUR/h") * hours_per_year
+    way_ms = network.added_ms(tile_bytes) if network.carries(needed_tiles_per_s, tile_bytes) else math.inf
     return Placement(
         "cloud",
         n,
-        p99_ms + network.added_ms(tile_bytes),
+        p99_ms + way_ms,
         n * tiles_per_s,
         a_year,
         a_year / tiles * 1e6,

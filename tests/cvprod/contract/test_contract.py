@@ -95,6 +95,33 @@ def test_what_was_not_measured_is_not_met(nothing):
 def test_an_unknown_measurement_is_refused_by_name():
     with pytest.raises(ValueError, match=r"latency_p99.*p99_latency_ms"):
         load_contract().check({"latency_p99": 3})
+    with pytest.raises(ValueError, match=r"latency_p99.*p99_latency_ms"):
+        load_contract().check(PERFECT, {"latency_p99": (2, 3)})
+
+
+@pytest.mark.parametrize("name", REQUIREMENTS)
+def test_an_estimate_is_decided_only_by_its_whole_interval(name):
+    contract = load_contract()
+    limit, better = contract.limits()[name], -1 if REQUIREMENTS[name][1] == "max" else 1
+
+    def status(value, *ends):
+        value, *ends = (limit * (1 + better * x) for x in (value, *ends))
+        checks = {c.name: c for c in contract.check(PERFECT | {name: value}, {name: tuple(sorted(ends))})}
+        assert all(check.ok for other, check in checks.items() if other != name)
+        assert checks[name].ok == (checks[name].status == "met")
+        return checks[name].status
+
+    assert status(0.02, 0.01, 0.03) == status(0.02, 0, 0.03) == "met"  # the limit itself is met
+    assert status(-0.02, -0.01, -0.03) == "broken"
+    assert status(0.01, -0.01, 0.03) == status(-0.01, 0.01, -0.03) == status(0, -0.01, 0.01) == "not decided"
+
+
+def test_an_interval_holds_its_estimate_and_decides_nothing_where_there_is_none():
+    contract = load_contract()
+    with pytest.raises(ValueError, match="memory_mb: 10 does not lie in its interval, 11 to 12"):
+        contract.check(PERFECT, {"memory_mb": (11, 12)})
+    nothing = {check.name: check for check in contract.check({"memory_mb": None}, {"memory_mb": (11, 12)})}
+    assert nothing["memory_mb"].status == "not measured" and not nothing["memory_mb"].ok
 
 
 @pytest.mark.parametrize(
@@ -132,8 +159,10 @@ def test_all_wrong_fields_are_named_at_once(edited):
     ("field", "value", "breaks"),
     [
         ("strip_speed_m_per_s", 4.0, ["p99_latency_ms", "tiles_per_s", "cost_per_million_tiles_eur"]),
+        ("strip_speed_m_per_s", 2.0, ["p99_latency_ms", "tiles_per_s", "cost_per_million_tiles_eur"]),
         ("mm_per_pixel", 0.4, ["tiles_per_s", "cost_per_million_tiles_eur"]),
         ("update_window_s", 20, ["model_size_mb"]),
+        ("update_window_s", 40, ["model_size_mb"]),
     ],
 )
 def test_a_changed_line_cannot_leave_its_limits_behind(edited, field, value, breaks):
@@ -143,8 +172,26 @@ def test_a_changed_line_cannot_leave_its_limits_behind(edited, field, value, bre
         assert (f"{name}.limit" in str(error.value)) == (name in breaks)
 
 
-def test_stricter_limits_than_the_line_needs_are_allowed(edited):
-    assert load_contract(edited(lambda d: d["p99_latency_ms"].update(limit=5))).p99_latency_ms.limit == 5
+@pytest.mark.parametrize(
+    ("name", "limit", "says"),
+    [
+        ("p99_latency_ms", 5, "5 is stricter than 10"),
+        ("p99_latency_ms", 11, "11 is laxer than 10"),
+        ("tiles_per_s", 400, "400 is stricter than 321.4"),
+        ("tiles_per_s", 300, "300 is laxer than 321.4"),
+        ("model_size_mb", 3, "3 is stricter than 3.75"),
+        ("cost_per_million_tiles_eur", 0.05, "0.05 is stricter than 0.09877"),
+    ],
+)
+def test_a_stale_limit_is_refused_whichever_way_the_line_has_changed(edited, name, limit, says):
+    with pytest.raises(ContractError, match=rf"{name}\.limit: {says}"):
+        load_contract(edited(lambda d: d[name].update(limit=limit)))
+
+
+def test_what_only_the_plant_can_know_may_be_stricter(edited):
+    for name in set(REQUIREMENTS) - {"p99_latency_ms", "tiles_per_s", "model_size_mb", "cost_per_million_tiles_eur"}:
+        limit = load_contract().limits()[name] * 0.9
+        assert load_contract(edited(lambda d: d[name].update(limit=limit))).limits()[name] == limit  # noqa: B023
 
 
 @pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2\n", "", "\x00"])

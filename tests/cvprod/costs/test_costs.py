@@ -1,5 +1,6 @@
 """Costs: the price list is dated and sourced, and the calculators agree with arithmetic done by hand."""
 
+import math
 from datetime import date
 
 import pytest
@@ -106,6 +107,13 @@ def test_cloud_by_hand_and_it_is_never_faster_than_its_network():
     assert place.machines == 3 and place.p99_ms == pytest.approx(2 + 0.8 + 20)
     assert place.eur_per_year == pytest.approx(3 * prices.amount("cloud_vm_2vcpu", "EUR/h") * 7000)
     assert place.uplink_mbit_per_s == pytest.approx(321 * 80_000 / 1e6)
+
+
+def test_no_answer_comes_over_a_link_that_cannot_carry_the_stream():
+    needed = needed_mbit_per_s(NEEDS["needed_tiles_per_s"], 10_000)
+    for uplink, arrives in ((needed, True), (0.99 * needed, False)):
+        place = cloud(load_prices(), Network(20, uplink), tile_bytes=10_000, **NEEDS)
+        assert math.isfinite(place.p99_ms) == arrives and math.isfinite(place.eur_per_year)
 
 
 def test_an_exactly_sufficient_machine_is_not_doubled():
