@@ -2,7 +2,7 @@
 
 `deploy/contract.yaml` holds the facts of the line and seven requirements. Each requirement keeps the plant's
 own sentence and the reasoning that turns it into a number. Four limits follow from the facts of the line: they are
-recomputed when the file is read, so nobody can change the strip's speed, up or down, and forget what depends on it.
+recomputed when the file is read, so nobody can speed the strip up and forget what depends on it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from cvprod.files import read_yaml
 from cvprod.repo import deploy_file
 
 # name -> (unit, "max" = the measured value may be at most the limit, "min" = at least)
@@ -58,7 +58,7 @@ class Line(_Strict):
     @property
     def tiles_across(self) -> int:
         """Tiles needed to cover the strip's width: a part of a tile needs a whole one."""
-        return math.ceil(self.strip_width_mm / self.tile_mm - 1e-9)
+        return max(1, math.ceil(self.strip_width_mm / self.tile_mm - 1e-9))
 
     @property
     def rows_per_s(self) -> float:
@@ -133,6 +133,17 @@ class Check:
         return "not decided" if any(_keeps(self.name, end, self.limit) for end in ends) else "broken"
 
 
+def _possible(name: str, value: object) -> float | None:
+    """A measured value as a number; None for None and nan. Raises ValueError."""
+    try:
+        number = math.nan if value is None else float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name}: {value!r} is no number.") from None
+    if isinstance(value, str) or number < 0 or (number > 1 and REQUIREMENTS[name][0] == "share"):
+        raise ValueError(f"{name}: {value!r} cannot have been measured.")
+    return None if math.isnan(number) else number
+
+
 def _keeps(name: str, value: float, limit: float) -> bool:
     return value <= limit if REQUIREMENTS[name][1] == "max" else value >= limit
 
@@ -170,18 +181,18 @@ class Contract(_Strict):
 
         `intervals` (name -> (low, high)) says how uncertain some of them are: a limit is then met only if the whole
         interval keeps it. Always returns all seven checks, in order. What is absent or None was not measured, and
-        what was not measured is not met: a contract is kept by evidence. Raises ValueError for an unknown name, and
-        for an interval that its measured value does not lie in.
+        what was not measured is not met: a contract is kept by evidence. Raises ValueError for an unknown name, a
+        value that cannot be (a negative one, a share above 1) and an interval that its value does not lie in.
         """
         intervals = intervals or {}
-        unknown = sorted(set(measured).union(intervals) - set(REQUIREMENTS))
+        unknown = sorted(str(name) for name in set(measured).union(intervals) - set(REQUIREMENTS))
         if unknown:
             known = ", ".join(REQUIREMENTS)
             raise ValueError(f"{', '.join(unknown)}: not in the contract, which has {known}.")
         checks = []
         for name, (unit, _) in REQUIREMENTS.items():
             limit, value, ends = getattr(self, name).limit, measured.get(name), intervals.get(name)
-            value = None if value is None or math.isnan(value) else float(value)
+            value = _possible(name, value)
             if value is not None and ends is not None and not ends[0] - 1e-9 <= value <= ends[1] + 1e-9:
                 raise ValueError(f"{name}: {value:g} does not lie in its interval, {ends[0]:g} to {ends[1]:g}.")
             ok = value is not None and all(_keeps(name, x, limit) for x in (value, *(ends or ())))
@@ -196,10 +207,12 @@ def load_contract(path: str | Path | None = None) -> Contract:
     """
     path = Path(path) if path is not None else deploy_file("contract.yaml")
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path)
     except FileNotFoundError:
         raise ContractError(f"{path}: no such file. Name the contract, or run from the repository.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise ContractError(f"{path}: cannot be read ({error.strerror}). Name a contract's file.") from None
+    except ValueError as error:
         raise ContractError(f"{path}: not readable as YAML: {error}. Mend the file.") from None
     if not isinstance(data, dict):
         raise ContractError(f"{path}: expected a mapping with 'line' and the requirements; write those.")
@@ -225,11 +238,15 @@ def _explain(path: Path, error: Mapping) -> str:
 
 
 def _contradictions(contract: Contract) -> list[str]:
-    """Limits that are not what follows from the facts of the line (2 % of rounding is forgiven).
-
-    A stricter one is as stale as a laxer one: the plant pays for what nobody needs any more.
-    """
+    """Limits that are laxer than the facts of the line allow (2 % of rounding is forgiven); stricter is a choice."""
     line = contract.line
+    try:
+        return _laxer(contract, line)
+    except ArithmeticError as error:
+        return [f"line: these numbers belong to no line ({error}). Correct them."]
+
+
+def _laxer(contract: Contract, line: Line) -> list[str]:
     derived = {
         "p99_latency_ms": line.latency_ms,
         "tiles_per_s": line.tiles_per_s,
@@ -239,11 +256,10 @@ def _contradictions(contract: Contract) -> list[str]:
     found = []
     for name, value in derived.items():
         limit = getattr(contract, name).limit
-        if not 0.98 * value <= limit <= 1.02 * value:
-            stricter = (limit < value) == (REQUIREMENTS[name][1] == "max")
+        lax = limit > value * 1.02 if REQUIREMENTS[name][1] == "max" else limit < value * 0.98
+        if lax:
             found.append(
-                f"{name}.limit: {limit:g} is {'stricter' if stricter else 'laxer'} than {value:.4g}, "
-                "which follows from 'line'. "
+                f"{name}.limit: {limit:g} is laxer than {value:.4g}, which follows from 'line'. "
                 "Correct the limit, or the facts of the line."
             )
     return found

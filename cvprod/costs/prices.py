@@ -7,8 +7,9 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from cvprod.files import read_yaml
 
 PRICES = Path(__file__).with_name("prices.yaml")
 
@@ -72,12 +73,14 @@ def load_prices(path: str | Path = PRICES) -> Prices:
     """Read and validate a price list. Raises PriceError naming file, entry, field and what to do."""
     path = Path(path)
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = read_yaml(path)
         return Prices(TypeAdapter(dict[str, Price]).validate_python(data), path)
     except FileNotFoundError:
         raise PriceError(f"{path}: no such file; name a price list.") from None
-    except yaml.YAMLError as error:
-        raise PriceError(f"{path}: not readable as YAML: {error}. Mend the file.") from None
+    except OSError as error:
+        raise PriceError(f"{path}: cannot be read ({error.strerror}); name a price list.") from None
     except ValidationError as error:
         lines = (f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}; correct it." for e in error.errors())
         raise PriceError("\n".join(lines)) from None
+    except ValueError as error:
+        raise PriceError(f"{path}: not readable as YAML: {error}. Mend the file.") from None
