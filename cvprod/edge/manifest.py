@@ -9,6 +9,9 @@ A channel is a folder of static files behind any web server:
 
 The signature covers bytes, not a parsed document: a reader verifies first and parses afterwards, and three languages
 need not agree on a canonical form of JSON. Ed25519: RFC 8032. The phones read the same format.
+
+A manifest has no date of expiry: a device cannot tell an old offer that somebody keeps in place (a freeze attack) from
+a quiet year. Compare the versions that devices report with the one that was published.
 """
 
 from __future__ import annotations

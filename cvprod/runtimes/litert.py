@@ -1,7 +1,7 @@
 """LiteRT, TensorFlow Lite's name since 2024: a .tflite flatbuffer and an interpreter of a few megabytes.
 
-Conversion: litert-torch; INT8: ai-edge-quantizer (static, per-channel weights, int8 activations, float32 input and
-output). Serving: ai-edge-litert, with its XNNPACK delegate on CPUs.
+Conversion: litert-torch; INT8: ai-edge-quantizer (static, per-channel weights, int8 activations; float32 input
+and output, or integers there too). Serving: ai-edge-litert, with its XNNPACK delegate on CPUs.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ def convert(
     *,
     precision: str = "fp32",
     calibration: np.ndarray | None = None,
+    integer_ends: bool = False,
 ) -> Path:
     """Write `model` as a .tflite file of batch 1 and return its path.
+
+    integer_ends: with int8, as in `quantize`.
 
     The batch is fixed: litert-torch 0.10 lowers a network with a symbolic batch only if no constant is broadcast to it.
     """
@@ -53,15 +56,18 @@ def convert(
         edge = litert_torch.convert(model.eval(), (torch.zeros(1, *INPUT),))
         edge.export(str(path))
     if data is not None:
-        quantize(path, path, data)
+        quantize(path, path, data, integer_ends=integer_ends)
     return path
 
 
-def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
+def quantize(source: Path, target: Path, calibration: np.ndarray, *, integer_ends: bool = False) -> Path:
     """Make a static INT8 file from a float one: calibration is float32 (N, 1, 96, 96).
 
     Ranges are the smallest and largest value that any tile gave. The quantiser's default, a moving average over tiles,
     forgets the extremes: the brightest tiles of a line would be clipped.
+
+    integer_ends: int8 input and output as well, as accelerators without floating point want it; callers then need the
+    scales of both (`cvprod.edge.engine` reads them from the file). Otherwise both stay float32.
     """
     quantizer = need("ai_edge_quantizer.quantizer", INSTALL_CONVERTER, chatty=True)
     recipe = need("ai_edge_quantizer.recipe", INSTALL_CONVERTER)
@@ -69,7 +75,7 @@ def quantize(source: Path, target: Path, calibration: np.ndarray) -> Path:
     extremes = need("ai_edge_quantizer.utils.qsv_utils", INSTALL_CONVERTER).min_max_update
     with quiet(native=True):
         job = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
-        for end in ("INPUT", "OUTPUT"):  # the ends stay float32, so that no caller has to know a scale
+        for end in () if integer_ends else ("INPUT", "OUTPUT"):  # float32, so that no caller has to know a scale
             job.update_quantization_recipe(".*", end, algorithm_key="no_quantize")
         signature, name = _signature(load(source))
         rules = need("ai_edge_quantizer.recipe_manager", INSTALL_CONVERTER).RecipeManager()
@@ -104,6 +110,8 @@ class LiteRT(Runtime):
         self._input, self._output = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
         if tuple(self._input["shape"]) != (1, *INPUT):
             raise ModelFileError(f"{path} takes {tuple(self._input['shape'])}, not {(1, *INPUT)}")
+        if (kind := np.dtype(self._input["dtype"]).name) != "float32":
+            raise ModelFileError(f"{path} takes {kind}, not float32: cvprod.edge.engine.open_model runs such files")
         check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
 
     def _run(self, x: np.ndarray) -> np.ndarray:

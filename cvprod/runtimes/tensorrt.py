@@ -2,7 +2,8 @@
 
 Since TensorRT 11 every network is strongly typed: an operation runs in the type that the ONNX file says, and INT8 means
 QuantizeLinear/DequantizeLinear pairs in that file. The builder flags FP16 and INT8 and the calibrators that went with
-them are gone. Names here are checked against the binding of release 11.4 (tests/cvprod/runtimes).
+them are gone. One freedom is left: float32 products may be computed in TF32 (see `build`). Names here are checked
+against the binding of release 11.4 (tests/cvprod/runtimes).
 
 Not `from __future__ import annotations`: the plugin decorators read annotations as types, not as strings.
 """
@@ -65,12 +66,14 @@ def build(
     *,
     profile: tuple[int, int, int] = PROFILE,
     camera: bool = False,
+    tf32: bool = False,
     workspace_mib: int = 512,
 ) -> Path:
     """Build an engine from an .onnx file and return the .plan path.
 
     profile: smallest, usual and largest batch; the builder tunes for the usual one and accepts the others.
     camera: take uint8 camera tiles (N, 1, 224, 224) and resize them inside the engine, by the plugin below.
+    tf32: let float32 products round their factors to TF32's ten bits, as TensorRT does by itself on GPUs that can.
     """
     graph, path = check_file(graph, suffix=".onnx"), Path(path).with_suffix(SUFFIX)
     trt = _tensorrt()
@@ -85,6 +88,8 @@ def build(
     if camera:
         name, shape = add_camera_input(network), (1, TILE_SIZE, TILE_SIZE)
     config = builder.create_builder_config()
+    if not tf32:
+        config.clear_flag(trt.BuilderFlag.TF32)  # set by default, and "fp32" would not be float32
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector can then name every layer's type
     shapes = builder.create_optimization_profile()
@@ -102,7 +107,7 @@ def trtexec(graph: str | Path, path: str | Path, *, profile: tuple[int, int, int
     size = "x".join(map(str, INPUT))
     low, usual, high = (f"{INPUT_NAME}:{batch}x{size}" for batch in profile)
     flags = f"--minShapes={low} --optShapes={usual} --maxShapes={high} --profilingVerbosity=detailed"
-    return f"trtexec --onnx={graph} --saveEngine={path} {flags} --memPoolSize=workspace:512M"
+    return f"trtexec --onnx={graph} --saveEngine={path} {flags} --memPoolSize=workspace:512M --noTF32"
 
 
 # --- the plugin: what no TensorRT layer does --------------------------------------------------------------------

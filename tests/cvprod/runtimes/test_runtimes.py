@@ -131,6 +131,21 @@ def test_int8_files_are_small(converted):
         assert converted(name, "int8").stat().st_size < converted(name).stat().st_size
 
 
+def test_litert_with_integer_ends_answers_as_with_float_ones(network, tiles, converted, tmp_path):
+    from cvprod.edge import engine
+
+    litert, how = runtimes.get("litert"), {"precision": "int8", "calibration": tiles.images}
+    path = litert.convert(network, tmp_path / "ends", integer_ends=True, **how)
+    with pytest.raises(ModelFileError, match="takes int8"):
+        litert.load(path)
+    wanted = litert.load(converted("litert", "int8"))(tiles.images)
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(str(path))
+    ends = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    assert [end["dtype"] for end in ends] == [np.int8, np.int8]
+    step = ends[1]["quantization"][0]  # of the output: no integer end can be finer than that
+    assert np.abs(engine.open_model(path)(tiles.images) - wanted).max() <= 1.01 * step
+
+
 def test_unknown_runtime_lists_the_known_ones():
     with pytest.raises(ValueError, match="litert"):
         runtimes.get("caffe")

@@ -3,6 +3,7 @@
 import ast
 import inspect
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import numpy as np
 import onnx
@@ -85,6 +86,26 @@ def test_trtexec_names_the_input_and_the_whole_profile():
     wanted = "--onnx=a.onnx --minShapes=tiles:1x1x96x96 --optShapes=tiles:4x1x96x96 --maxShapes=tiles:16x1x96x96"
     assert set(wanted.split()) <= set(command.split())
     assert "--int8" not in command and "--fp16" not in command  # removed in release 11
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_float32_is_no_tf32_unless_asked(wanted, converted, tmp_path, monkeypatch):
+    trt, built_with = MagicMock(), []
+    builder, flags = trt.Builder.return_value, {trt.BuilderFlag.TF32}  # what TensorRT sets by itself
+    config = builder.create_builder_config.return_value
+    config.clear_flag.side_effect = flags.discard
+
+    def build(network, given):
+        built_with.append((given, set(flags)))
+        return b"plan"
+
+    builder.build_serialized_network.side_effect = build
+    monkeypatch.setattr(tensorrt, "_tensorrt", lambda: trt)
+    options = {"tf32": True} if wanted else {}
+    plan = tensorrt.build(converted("onnxruntime"), tmp_path / "x", **options)
+    assert plan.read_bytes() == b"plan"
+    assert built_with == [(config, {trt.BuilderFlag.TF32} if wanted else set())]
+    assert "--noTF32" in tensorrt.trtexec("a.onnx", "a.plan").split()
 
 
 def test_without_tensorrt_or_gpu_it_says_what_to_do(converted, tmp_path):
