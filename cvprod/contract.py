@@ -241,18 +241,14 @@ def _contradictions(contract: Contract) -> list[str]:
     """Limits that are laxer than the facts of the line allow (2 % of rounding is forgiven); stricter is a choice."""
     line = contract.line
     try:
-        return _laxer(contract, line)
+        derived = {
+            "p99_latency_ms": line.latency_ms,
+            "tiles_per_s": line.tiles_per_s,
+            "model_size_mb": line.update_mb,
+            "cost_per_million_tiles_eur": line.eur_per_million_tiles,
+        }
     except ArithmeticError as error:
         return [f"line: these numbers belong to no line ({error}). Correct them."]
-
-
-def _laxer(contract: Contract, line: Line) -> list[str]:
-    derived = {
-        "p99_latency_ms": line.latency_ms,
-        "tiles_per_s": line.tiles_per_s,
-        "model_size_mb": line.update_mb,
-        "cost_per_million_tiles_eur": line.eur_per_million_tiles,
-    }
     found = []
     for name, value in derived.items():
         limit = getattr(contract, name).limit

@@ -427,8 +427,10 @@ class Device:
         """The active model has proven itself: its trial ends. With a version, only if that is the active one."""
         with self._locked():
             state = self.state
+            if state.trial_starts is None:
+                return  # before the model's files are read and hashed: the inspection loop waits for this
             manifest = self._intact(state.active) if state.active else None
-            if state.trial_starts is not None and version in (None, manifest and manifest.version):
+            if version in (None, manifest and manifest.version):
                 self._save(replace(state, trial_starts=None))
 
     def rollback(self) -> Manifest:

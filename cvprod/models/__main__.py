@@ -26,12 +26,12 @@ def list_networks(folder: Path) -> int:
             print(f"{name:<20}{'card damaged' if name in there else 'not shipped':>12}")
             continue
         seen = _routine(content)
-        shares = (_share(seen.get(metric)) for metric in ("accuracy", "defect_recall", "false_reject_rate"))
+        accuracy, recall, rejects = (
+            _share(seen.get(metric)) for metric in ("accuracy", "defect_recall", "false_reject_rate")
+        )
         print(
-            f"{name:<20}{content['parameters']:>12,}{content['weights']['bytes']:>12,}{{:>10}}{{:>9}}{{:>9}}".format(
-                *shares
-            )
-            + f"  {content.get('created', '-')}"
+            f"{name:<20}{content['parameters']:>12,}{content['weights']['bytes']:>12,}"
+            f"{accuracy:>10}{recall:>9}{rejects:>9}  {content.get('created', '-')}"
         )
     print(f"{total_size(folder) / 1e6:.1f} MB of weights, limit {SIZE_LIMIT / 1e6:.0f} MB")
     return 0
@@ -57,7 +57,8 @@ def verify(folder: Path, n: int) -> int:
     The package's own folder must hold every network of the package. A folder in which nothing could be tested is a
     failure too. Raises ValueError for n below 1 and for a folder that is missing or empty.
     """
-    names = set(shipped(folder)) | (set(NETWORKS) if folder.resolve() == WEIGHTS.resolve() else set())
+    there = set(shipped(folder))
+    names = there | (set(NETWORKS) if folder.resolve() == WEIGHTS.resolve() else set())
     if not names:
         what = "holds no weights and no cards" if folder.is_dir() else "is no folder"
         raise ValueError(f"nothing to verify: {folder} {what}")
@@ -73,8 +74,7 @@ def verify(folder: Path, n: int) -> int:
             continue
         except ValueError as error:  # a WeightsError, or logits that are no numbers
             problems.append(str(error) if isinstance(error, WeightsError) else f"{name}: {error}")
-            gone = name not in shipped(folder)
-            print(f"{name:<20}{'-':>14}{'-':>9}{'-':>9}  {'-':<15}  {'MISSING' if gone else 'DAMAGED'}")
+            print(f"{name:<20}{'-':>14}{'-':>9}{'-':>9}  {'-':<15}  {'DAMAGED' if name in there else 'MISSING'}")
             continue
         tested += 1
         promised = _routine(content).get("accuracy")

@@ -56,9 +56,18 @@ class Store:
     def path(self, job: str, owner: str = "") -> Path:
         """The folder of a job. Raises ServiceError (not-found), also for somebody else's."""
         path = self.folder / job
-        if not (path / "job.json").is_file() or self.describe(job)["owner"] != owner:
+        try:  # the owner alone: the results may be long
+            known = json.loads((path / "job.json").read_text())["owner"] == owner
+        except FileNotFoundError:
+            known = False
+        if not known:
             raise ServiceError("not-found", "There is no such job, or it has expired.")
         return path
+
+    def owned(self, job: str, owner: str) -> dict[str, Any]:
+        """As `describe`. Raises ServiceError (not-found), also for somebody else's."""
+        self.path(job, owner)
+        return self.describe(job)
 
     def describe(self, job: str) -> dict[str, Any]:
         """Fields of job.json and how far it is."""
@@ -304,8 +313,7 @@ def router(app: App) -> APIRouter:
 
     @made.get("/{job}", summary="How far is it?", responses=problems("not-found", "invalid-request"))
     async def read(request: Request, job: JobId) -> dict[str, Any]:
-        await asyncio.to_thread(store.path, job, owner(request))
-        return public(await asyncio.to_thread(store.describe, job))
+        return public(await asyncio.to_thread(store.owned, job, owner(request)))
 
     @made.get(
         "/{job}/results",
