@@ -33,7 +33,8 @@ book: $(READY) ## Execute the chapters (cached) and render the site to _build/ht
 
 test: $(READY) ## Every test: notebooks cell by cell (their outputs become the book), package, exercises, site
 	@$(BIN)/python -m pytest -p cvprod.lab.executed --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
-		-p cvprod.lab.turns -n auto --maxprocesses 4 --no-loadscope-reorder notebooks tests $(PYTEST_ARGS)
+		-p cvprod.lab.turns -p cvprod.lab.again -n auto --maxprocesses 4 --no-loadscope-reorder \
+		notebooks tests $(PYTEST_ARGS) || $(BIN)/python -m cvprod.lab.again
 
 lint: $(READY) ## Check formatting, lint and notebook hygiene
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/python -m cvprod.lab.notebooks check

@@ -2,7 +2,9 @@
 
 Jupyter Book caches a chapter's outputs by the content of its notebook. It does not know that a chapter also depends
 on the package that it imports, so this module drops the cache when the package, its weights, the contract
-or the reader's own images change.
+or the reader's own images change. It also runs one chapter after the other, each mostly on one core. So chapters go
+first through what runs them in the tests, two at a time except where a cell measures; what they put out goes to the
+same cache.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from cvprod.lab import notebooks
 from cvprod.repo import ROOT
 
 BUILD = ROOT / "_build"
@@ -28,6 +32,8 @@ INPUTS = ("cvprod", "deploy", "requirements.txt")
 #: Rounds for which a thread of OpenMP spins before it sleeps: less than a millisecond. With GCC's much longer default,
 #: two threads beside another program take two to four times the work, from cores that the other one wants.
 SPIN = "GOMP_SPINCOUNT", "10000"
+#: Seconds that a cell may take; _config.yml says the same to Jupyter Book.
+CELL_TIMEOUT = 600
 
 
 def inputs_digest(root: Path = ROOT) -> str:
@@ -90,6 +96,33 @@ def forget_failed_build(root: Path = ROOT) -> None:
         static.unlink()
 
 
+def not_executed(root: Path = ROOT) -> list[Path]:
+    """The chapters, in reading order, of which the cache holds no outputs."""
+    chapters, folder = notebooks.committed(root), root / "_build/.jupyter_cache"
+    if not folder.is_dir():
+        return chapters
+    from jupyter_cache import get_cache  # brings SQLAlchemy, and most of what imports this module needs neither
+
+    cache, missing = get_cache(str(folder)), []
+    for path in chapters:
+        try:
+            cache.match_cache_file(str(path))
+        except KeyError:
+            missing.append(path)
+    return missing
+
+
+def execute(chapters: Sequence[Path], root: Path = ROOT) -> bool:
+    """Run chapters as the tests do, and keep what those put out whose cells all pass; returns whether all did.
+
+    Two at a time (cvprod.lab.turns): a cell that measures time has the machine to itself.
+    """
+    command = [sys.executable, "-m", "pytest", "-p", "cvprod.lab.executed", "-p", "cvprod.lab.turns", "--nbval-lax"]
+    command += ["--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-n", str(min(2, os.cpu_count() or 1))]
+    command += ["-q", "-rf", *map(str, chapters)]
+    return subprocess.run(command, cwd=root, check=False).returncode == 0
+
+
 def build(root: Path = ROOT) -> int:
     """Execute and render the book; returns the exit status of Jupyter Book (a failing cell is not 0)."""
     if drop_stale_cache(root):
@@ -98,6 +131,12 @@ def build(root: Path = ROOT) -> int:
             flush=True,
         )
     forget_failed_build(root)
+    missing = not_executed(root)
+    # Jupyter Book runs a single one as quickly, and also those of which a cell has failed here.
+    if len(missing) > 1:
+        print(f"Executing {len(missing)} notebooks, a dot a cell:", flush=True)
+        if not execute(missing, root):
+            print("A cell has failed. Its chapter is executed once more, with nothing beside it.", flush=True)
     jupyter_book = Path(sysconfig.get_path("scripts")) / "jupyter-book"
     command = [str(jupyter_book), "build", str(root), "-W", "--keep-going"]
     environment = dict([SPIN]) | os.environ

@@ -9,7 +9,7 @@ import asyncio
 import multiprocessing
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
 
@@ -72,35 +72,37 @@ def rates(
     return {way: len(jpegs) / found.samples for way, found in timed.items()}
 
 
-def lock_share(fn: Callable[[], object], *, seconds: float = 0.25) -> float:
-    """Share of the global lock that `fn` takes from a thread of plain Python beside it: 0 none, 0.5 its fair half.
+def lock_shares(fns: Mapping[str, Callable[[], object]], *, seconds: float = 0.05, turns: int = 5) -> dict[str, float]:
+    """Share of the global lock that each function takes from a thread of plain Python beside it: 0 none, 0.5 half.
 
-    Counted by how much slower a counting loop gets, alone and beside in turns, the median of five pairs; on a machine
-    with one core everything takes its half.
+    Counted by how much slower a counting loop gets beside the function than alone, for `seconds` [s] each; the median
+    of `turns`, and in each turn all functions follow each other. Where the machine has one core, or a neighbour has
+    the other one, everything takes its half. What a function raises ends the measurement.
     """
-    stop, go = threading.Event(), threading.Event()
+    if not fns or turns < 1 or seconds <= 0:
+        raise ValueError(
+            f"lock_shares needs functions, turns >= 1 and seconds > 0, not {len(fns)}, {turns}, {seconds}."
+        )
+    stop = threading.Event()
 
-    def repeat() -> None:
+    def repeat(fn: Callable[[], object]) -> None:
         while not stop.is_set():
-            if go.wait(0.1):
-                fn()
+            fn()
 
-    thread = threading.Thread(target=repeat, daemon=True)
-    thread.start()
-    shares = []
-    try:
-        for _ in range(5):
-            alone = _count(seconds / 5)
-            go.set()
-            time.sleep(0.005)
-            shares.append(1 - _count(seconds / 5) / alone)
-            go.clear()
-            time.sleep(0.005)
-    finally:
-        stop.set()
-        go.set()
-        thread.join()
-    return float(np.clip(np.median(shares), 0, 1))
+    shares: dict[str, list[float]] = {name: [] for name in fns}
+    with ThreadPoolExecutor(1) as other:
+        for _ in range(turns):
+            for name, fn in fns.items():
+                alone = _count(seconds)
+                stop.clear()
+                busy = other.submit(repeat, fn)
+                try:
+                    time.sleep(0.005)  # it has begun
+                    shares[name].append(1 - _count(seconds) / alone)
+                finally:
+                    stop.set()
+                busy.result()
+    return {name: float(np.clip(np.median(found), 0, 1)) for name, found in shares.items()}
 
 
 def _count(seconds: float) -> float:

@@ -29,8 +29,19 @@ def test_an_error_in_the_work_is_raised_here():
 
 
 def test_the_lock_probe_tells_sleep_from_python():
-    assert crew.lock_share(lambda: time.sleep(0.002)) < 0.25
-    assert crew.lock_share(lambda: sum(range(50_000))) > 0.3
+    found = crew.lock_shares({"sleep": lambda: time.sleep(0.002), "Python": lambda: sum(range(50_000))})
+    assert list(found) == ["sleep", "Python"] and found["sleep"] < 0.25 and found["Python"] > 0.3
+
+
+@pytest.mark.parametrize("wrong", [{"fns": {}}, {"turns": 0}, {"seconds": 0}])
+def test_the_lock_probe_says_what_it_needs(wrong):
+    with pytest.raises(ValueError, match="lock_shares needs"):
+        crew.lock_shares(**({"fns": {"nothing": int}} | wrong))
+
+
+def test_the_lock_probe_hides_no_error():
+    with pytest.raises(ZeroDivisionError):
+        crew.lock_shares({"broken": lambda: 1 / 0})
 
 
 def test_a_coroutine_is_late_when_the_loop_computes():

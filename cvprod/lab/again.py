@@ -1,0 +1,83 @@
+"""Judge once more, alone, what measures time and has failed beside others: a plugin for pytest, and a command.
+
+Chapters claim things about time, and are tested on machines that other people use too: a neighbour who takes both
+cores for a second spoils what holds in every other second. So where a chapter, or a test that is marked ``alone``, has
+failed in ``pytest -p cvprod.lab.again``, ``python -m cvprod.lab.again`` runs that chapter from its first cell, or that
+test, once more with nothing beside it, and its result counts. What is wrong fails twice. A test that measures no time
+has no second chance, nor has a chapter whose cell raised anything but an AssertionError, nor have many failures at
+once: those are no neighbour's doing.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cvprod.lab.book import CELL_TIMEOUT
+
+KEY = "cvprod/again"
+#: More chapters and tests than this do not fail for a neighbour's sake.
+MOST = 3
+
+
+class Failures:
+    """The plugin, in the process that hears of every result: what failed, and whether all of that measures time."""
+
+    def __init__(self) -> None:
+        self.timed: list[str] = []  # chapters, as paths, and tests, as node ids
+        self.others = False
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note a failure."""
+        if not report.failed:
+            return
+        path = report.nodeid.split("::", 1)[0]
+        if path in self.timed:
+            return  # a cell after the one whose claim failed may miss what that one would have made
+        if path.endswith(".ipynb") and "AssertionError" in str(report.longrepr):
+            self.timed.append(path)
+        elif "alone" in report.keywords:
+            self.timed.append(report.nodeid)
+        else:
+            self.others = True
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write down what deserves another look: nothing after an interruption, or where anything else failed."""
+        only = exitstatus == pytest.ExitCode.TESTS_FAILED and not self.others and len(self.timed) <= MOST
+        session.config.cache.set(KEY, self.timed if only else [])
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Listen where results arrive; pytest-xdist's other processes have only their own."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Failures())
+
+
+def noted(root: Path) -> list[str]:
+    """What the last run below `root` wrote down; nothing where none has."""
+    try:
+        found = json.loads((root / ".pytest_cache/v" / KEY).read_text())
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
+
+
+def main(root: Path | None = None) -> int:
+    """Run what the last run wrote down; returns the exit status: not 0 where there is nothing to run."""
+    root = root or Path.cwd()
+    names = noted(root)
+    if not names:
+        return 1
+    print(f"\nFailed beside other tests, so once more with nothing beside it: {', '.join(names)}", flush=True)
+    command = [sys.executable, "-m", "pytest", "-p", "cvprod.lab.executed", "--nbval-lax", "--nbval-current-env"]
+    command += [f"--nbval-cell-timeout={CELL_TIMEOUT}", *names]
+    return subprocess.run(command, cwd=root, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
