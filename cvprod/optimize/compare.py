@@ -114,7 +114,7 @@ def _openvino_int8(shop: Workshop) -> Candidate:
 
 def _unstructured(shop: Workshop) -> Candidate:
     sparse = prune.magnitude(shop.teacher, SPARSITY)
-    path = fuse.export(sparse, shop.folder / "unstructured.onnx")
+    path = fuse.with_weights(shop.teacher_onnx, sparse, shop.folder / "unstructured.onnx")
     return shop.onnx("unstructured", path, f"{prune.sparsity(sparse):.0%} zeros, dense kernels")
 
 

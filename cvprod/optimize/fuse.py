@@ -109,6 +109,32 @@ def export(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.uin
     return path
 
 
+def with_weights(source: str | Path, model: nn.Module, path: str | Path) -> Path:
+    """Write what `export` would, given the file of a network of the same architecture: its graph, this model's weights.
+
+    Takes milliseconds where an export takes seconds. Raises ValueError where the two do not have the same tensors.
+    """
+    state = recordable(model).state_dict()
+    wanted = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    file = onnx.load(source)
+    # Constants that the exporter made have names without a dot.
+    weights = {tensor.name: tensor for tensor in file.graph.initializer if "." in tensor.name}
+    there = {name: tuple(tensor.dims) for name, tensor in weights.items()}
+    needed = {name: tuple(tensor.shape) for name, tensor in wanted.items()}
+    if there != needed:
+        name = min(k for k in there.keys() | needed.keys() if there.get(k) != needed.get(k))
+        raise ValueError(
+            f"{source} is of another architecture: it has {name} of shape {there.get(name)}, the network of shape "
+            f"{needed.get(name)}. Export the network itself (cvprod.optimize.fuse.export)."
+        )
+    for name, tensor in wanted.items():
+        weights[name].CopyFrom(onnx.numpy_helper.from_array(tensor.numpy(), name))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(file, path)
+    return path
+
+
 def session(path: str | Path | bytes, *, level: str = "all", threads: int = 1) -> ort.InferenceSession:
     """An ONNX Runtime session on the CPU, with `threads` threads inside an operator.
 

@@ -97,6 +97,24 @@ def test_optimisation_leaves_fewer_operators(exported):
     assert none["BatchNormalization"] == 0  # folded by the exporter already
 
 
+def test_other_weights_in_the_same_graph_are_what_an_export_would_be(exported, tmp_path):
+    torch.manual_seed(1)
+    other = _shaken(student(16, (16, 16), (16, 16)))
+    images = np.random.default_rng(0).integers(0, 256, (3, 1, 96, 96), dtype=np.uint8)
+    answer = fuse.onnx_predict(fuse.with_weights(exported[1], other, tmp_path / "new" / "net.onnx"))(images)
+    np.testing.assert_array_equal(answer, fuse.onnx_predict(fuse.export(other, tmp_path / "net.onnx"))(images))
+    assert np.abs(answer - fuse.onnx_predict(exported[1])(images)).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("widths", "named"), [((24, (16, 16), (16, 16)), "shape .16, 24, "), ((16, (16,), (16,)), "shape None")]
+)
+def test_another_architecture_needs_an_export_of_its_own(exported, tmp_path, widths, named):
+    with pytest.raises(ValueError, match=f"another architecture: it has body.*{named}"):
+        fuse.with_weights(exported[1], student(*widths), tmp_path / "net.onnx")
+    assert not (tmp_path / "net.onnx").exists()
+
+
 def test_wrong_level_and_missing_file_say_so(exported, tmp_path):
     with pytest.raises(ValueError, match="extended"):
         fuse.session(exported[1], level="fastest")
