@@ -273,6 +273,9 @@ def curves(
         if chosen:
             set_scale("log")
             plain_log(axis)
+    if "x" in log:  # a reader looks for the sizes that were tried, not for powers of ten
+        ax.set_xticks(x, [f"{value:g}" for value in x])
+        ax.minorticks_off()
     ax.set(xlabel=xlabel, ylabel=ylabel)
     if len(series) > 1:
         ax.legend()

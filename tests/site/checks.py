@@ -112,6 +112,17 @@ def nameless_images(site: Path) -> Iterator[str]:
                 yield f"{where}: an inline <svg> is named {name!r}: not a sentence"
 
 
+RAW = re.compile(r"\$[A-Za-z\\][^$\n]*\$|\*\*\w|`\w|\]\(|\{(?:ref|doc|term|numref)\}")
+
+
+def raw_markup(site: Path) -> Iterator[str]:
+    """Yield words of the text, not code, that were meant to be a formula, a link or emphasis and were not rendered."""
+    for page in html_pages(site):
+        for text in (soup(page).find("article") or soup(page)).find_all(string=RAW):
+            if not text.find_parents(["pre", "code", "script", "style", "math", "svg"]):
+                yield f"{page.relative_to(site)}: {' '.join(text.split())[:120]!r}"
+
+
 def heading_faults(site: Path) -> Iterator[str]:
     """Yield pages without exactly one h1, and headings that skip a level."""
     for page in html_pages(site):

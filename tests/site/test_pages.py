@@ -27,6 +27,7 @@ CHECKS = [
     checks.broken_links,
     checks.outside_loads,
     checks.nameless_images,
+    checks.raw_markup,
     checks.heading_faults,
     checks.head_faults,
     checks.doubled_ids,
@@ -93,7 +94,7 @@ def _site(tmp_path, body="", head=""):
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_checks_accept_a_sound_page(check, tmp_path):
-    body = '<h2 id="b">Two</h2><a href="#b">b</a><img src="x.png" alt="A picture">'
+    body = '<h2 id="b">Two</h2><a href="#b">b</a><img src="x.png" alt="A picture"><code>$x$ **y</code> $3 to $5'
     assert not list(check(_site(tmp_path, body)))
 
 
@@ -112,6 +113,9 @@ def test_checks_accept_a_sound_page(check, tmp_path):
         (checks.nameless_images, '<img src="x.png" alt=" ">', ""),
         (checks.nameless_images, '<svg role="img"><path/></svg>', ""),
         (checks.nameless_images, '<svg role="img" aria-labelledby="gone"><title>T</title></svg>', ""),
+        (checks.raw_markup, "<p>where $S$ is the time</p>", ""),
+        (checks.raw_markup, "<p>a **bold** word</p>", ""),
+        (checks.raw_markup, "<p>see [there](page.md)</p>", ""),
         (checks.heading_faults, "<h3>Skipped</h3>", ""),
         (checks.heading_faults, "<h1>Second</h1>", ""),
         (checks.head_faults, "", '<meta name="description" content="Another description of this page.">'),
