@@ -30,6 +30,7 @@ GREY = "#7d858e"  # reference lines, limits, what is not the point
 # Stands for "the page's text colour" while matplotlib draws; `show` turns it into currentColor.
 INK = "#1f2329"
 
+_SENTENCE = 36  # characters of a table's cell from which it is broken into lines
 _PX_PER_PT = 96 / 72
 _FIT_PX = 620  # a figure up to this width shrinks to a phone and stays legible; a wider one scrolls there
 _shown: itertools.count = itertools.count()
@@ -205,6 +206,11 @@ def table_html(
     def side(name: object) -> str:
         return "right" if numeric[name] else "left"
 
+    def wide(name: object) -> bool:
+        return not numeric[name] and any(len(str(value)) > _SENTENCE for value in frame[name])
+
+    # Sentences are read from line to line, and not by pushing the table about.
+    wrap = {name: ";white-space:normal;min-width:15em" if wide(name) else "" for name in frame.columns}
     heads = [f'<th scope="col" style="{cell};text-align:left">{_text(frame.index.name or "")}</th>'] if headed else []
     if headed and not frame.index.name:
         heads = [f'<td style="{cell}"></td>']
@@ -215,7 +221,7 @@ def table_html(
         first = f'<th scope="row" style="{cell};text-align:left;font-weight:{"bold" if weight else "normal"}">'
         cells = [f"{first}{_text(index)}</th>"] if headed else []
         cells += [
-            f'<td style="{cell};text-align:{side(name)}{weight};font-variant-numeric:tabular-nums">'
+            f'<td style="{cell};text-align:{side(name)}{wrap[name]}{weight};font-variant-numeric:tabular-nums">'
             f"{_text(_number(value, formats.get(str(name))))}</td>"
             for name, value in zip(frame.columns, values, strict=True)
         ]

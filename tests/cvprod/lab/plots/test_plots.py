@@ -179,6 +179,14 @@ def test_table_takes_formats_and_emphasis():
     assert [row.th.get_text() for row in bold] == ["int8"]
 
 
+def test_sentences_in_a_table_are_broken_into_lines_and_nothing_else_is():
+    frame = pd.DataFrame({"short": ["a name"], "long": ["Wait as long as Retry-After says, then send it again."]})
+    soup = BeautifulSoup(plots.table_html(frame, "What to do."), "html.parser")
+    short, long = (re.findall(r"white-space:(\w+)", cell["style"])[-1] for cell in soup.find_all("td"))
+    assert (short, long) == ("nowrap", "normal")
+    assert all("nowrap" in cell["style"] for cell in soup.find_all("th"))
+
+
 def test_table_refuses_what_it_cannot_do():
     with pytest.raises(ValueError, match="caption"):
         plots.table_html(FRAME, " ")
