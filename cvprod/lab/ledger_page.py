@@ -23,6 +23,7 @@ _COLUMNS = {
     "size_bytes": ("file, MB", 1e6, None),
     "memory_bytes": ("memory, MB", 1e6, "{:,.0f}"),
     "accuracy": ("accuracy", 1, "{:.2%}"),
+    "n_tiles": ("on tiles", 1, "{:,.0f}"),
     "defect_recall": ("defect recall", 1, "{:.2%}"),
     "cost_per_million_eur": ("EUR/million", 1, None),
 }

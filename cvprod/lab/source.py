@@ -72,7 +72,7 @@ def file_listing(name: str, *, start: str | None = None, end: str | None = None)
     lines = _between(list(enumerate(path.read_text("utf-8").splitlines(), 1)), start, end, name)
     code = textwrap.dedent("\n".join(text for _, text in lines)).strip("\n")
     first, last = lines[0][0], lines[-1][0]
-    where = f"[deploy/{name}, lines {first}–{last}]({repository()}/blob/main/deploy/{name}#L{first}-L{last})"
+    where = f"[{_lines(f'deploy/{name}', first, last)}]({repository()}/blob/main/deploy/{name}#L{first}-L{last})"
     return f"{where}\n\n```{_LANGUAGES.get(path.suffix, 'text')}\n{code}\n```\n"
 
 
@@ -105,13 +105,17 @@ def _may_have_docstring(node: ast.stmt) -> bool:
     return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
 
 
+def _lines(name: str, first: int, last: int) -> str:
+    return f"{name}, lines {first}–{last}" if last > first else f"{name}, line {first}"
+
+
 def _where(target: object, path: Path, first: int, last: int) -> str:
     """Say which file and lines are shown, linked to the repository when the file is the book's own."""
     module = target if isinstance(target, ModuleType) else inspect.getmodule(target)
     package, _, _ = (module.__name__ if module else "").partition(".")
     parts = path.parts
     inside = "/".join(parts[len(parts) - 1 - parts[::-1].index(package) :]) if package in parts else path.name
-    text = f"{inside}, lines {first}–{last}" if last > first else f"{inside}, line {first}"
+    text = _lines(inside, first, last)
     address = repository() if package == "cvprod" else None
     return f"[{text}]({address}/blob/main/{inside}#L{first}-L{last})" if address else f"*{text}*"
 

@@ -87,6 +87,11 @@ def test_show_displays_markdown(monkeypatch):
     assert "```python" in shown[0].data
 
 
+def test_one_line_is_called_a_line():
+    found = source.file_listing("edge/coral/compile.sh", start="COMMAND=(", end="COMMAND=(")
+    assert re.match(r"\[deploy/edge/coral/compile\.sh, line (\d+)\]\(\S+#L\1-L\1\)", found)
+
+
 def test_a_deploy_file_is_shown_as_it_is_and_a_lost_line_is_an_error():
     shown = source.file_listing("edge/raspberrypi/cvprod-edge.service", start="[Service]", end="WatchdogSec")
     assert "```ini\n[Service]\nType=notify" in shown and shown.rstrip().endswith("WatchdogSec=20\n```")
