@@ -30,7 +30,7 @@ def test_an_error_in_the_work_is_raised_here():
 
 def test_the_lock_probe_tells_sleep_from_python():
     found = crew.lock_shares({"sleep": lambda: time.sleep(0.002), "Python": lambda: sum(range(50_000))})
-    assert list(found) == ["sleep", "Python"] and found["sleep"] < 0.25 and found["Python"] > 0.3
+    assert list(found) == ["sleep", "Python"] and found["Python"] > found["sleep"] + 0.1
 
 
 @pytest.mark.parametrize("wrong", [{"fns": {}}, {"turns": 0}, {"seconds": 0}])
