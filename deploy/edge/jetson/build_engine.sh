@@ -4,7 +4,8 @@
 #   build_engine.sh MODEL.onnx ENGINE.plan [--max-batch 8] [--dry-run]
 #
 # Precision comes from the file: a QDQ model runs in INT8, a float16 one in float16. TensorRT 11 has no --int8 or --fp16
-# flag any more (strongly typed networks); for TensorRT 10, --stronglyTyped asks for the same behaviour.
+# flag any more (strongly typed networks); for TensorRT 10, --stronglyTyped asks for the same behaviour. TF32, which
+# would round float32 factors to ten bits, is on by default in both: --noTF32 turns it off.
 set -euo pipefail
 
 fail() {
@@ -27,7 +28,7 @@ while (($#)); do
             shift
             ;;
         -h | --help)
-            sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+            sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
             exit 0
             ;;
         -*) fail "unknown option $1 (see --help)" 2 ;;
@@ -46,6 +47,7 @@ MAJOR=${TENSORRT_MAJOR:-$("$TRTEXEC" --help 2>/dev/null | sed -n 's/.*TensorRT v
 OPTIONS=(
     "--onnx=${FILES[0]}" "--saveEngine=${FILES[1]}"
     "--minShapes=tiles:1x1x96x96" "--optShapes=tiles:1x1x96x96" "--maxShapes=tiles:${MAX_BATCH}x1x96x96"
+    "--noTF32"
 )
 [[ ${MAJOR:-10} -ge 11 ]] || OPTIONS+=("--stronglyTyped")
 if [[ $DRY_RUN == 1 ]]; then

@@ -95,6 +95,8 @@ def test_the_loop_restarts_and_is_watched():
     parser.read(EDGE / "raspberrypi" / "cvprod-edge.service")
     service = parser["Service"]
     assert service["Type"] == "notify" and service["Restart"] == "always" and int(service["WatchdogSec"]) <= 60
+    assert parser["Unit"]["StartLimitIntervalSec"] == "0" and "StartLimitBurst" not in parser["Unit"]  # never gives up
+    assert int(service["RestartSec"]) >= 5  # a missing camera is asked for, but not all the time
     words = service["ExecStart"].split()
     from cvprod.edge.cli import _parser
 
@@ -119,6 +121,7 @@ def test_jetson_engine_command_depends_on_the_tensorrt_version(tmp_path):
     assert ten.returncode == eleven.returncode == 0
     assert "--stronglyTyped" in ten.stdout and "--stronglyTyped" not in eleven.stdout
     assert "--maxShapes=tiles:4x1x96x96" in eleven.stdout
+    assert "--noTF32" in ten.stdout.split() and "--noTF32" in eleven.stdout.split()  # float32 means float32
     assert "no such file" in run("bash", script, "none.onnx", "e.plan").stderr
     from cvprod.runtimes import onnxruntime as ours
 
