@@ -33,8 +33,10 @@ CHAPTERS = {ODD, EVEN}
 THREADS = "OMP_NUM_THREADS"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
+#: How long something may take: a chapter's cell, or a test of the whole site; another test; a brief one.
+SLOW, LONG, BRIEF = "slow", "long", "brief"
 #: A test is taken to be brief unless the one before it in its file took longer than this [s].
-BRIEF = 2.0
+LONGEST_BRIEF = 2.0
 
 
 class Room:
@@ -78,34 +80,39 @@ class Room:
 
 
 class Turns:
-    """Who may run now. What is brief still goes in while something that wants to be alone waits for what takes long.
+    """Who may run now. While something that wants to be alone waits, only those wait behind it that take as long as
+    what it waits for.
+
+    It waits for the slow ones first, and long and brief ones still go in; then for the long ones, and brief ones still
+    go in; last for the brief ones.
 
     Args:
         path: of the files that the processes meet at, the same in each; their endings are added.
     """
 
     def __init__(self, path: Path) -> None:
-        self._long, self._brief = (Room(path.with_name(f"{path.name}-{name}")) for name in ("long", "brief"))
+        self._rooms = {kind: Room(path.with_name(f"{path.name}-{kind}")) for kind in (SLOW, LONG, BRIEF)}
 
-    def share(self, *, brief: bool = False) -> AbstractContextManager[None]:
-        """Together with others that share. brief: it is over soon."""
-        return (self._brief if brief else self._long).share()
+    def share(self, kind: str) -> AbstractContextManager[None]:
+        """Together with others that share. kind: how long it may take, SLOW, LONG or BRIEF."""
+        return self._rooms[kind].share()
 
     @contextmanager
     def alone(self) -> Iterator[Callable[[], None]]:
         """With nobody else, as soon as all have left. The block is given a function that lets the others in."""
-        with self._long.alone() as let_long_in, self._brief.alone() as let_brief_in:
+        with ExitStack() as stack:
+            doors = [stack.enter_context(room.alone()) for room in self._rooms.values()]
 
             def let_in() -> None:
-                let_long_in()
-                let_brief_in()
+                for let_in_here in doors:
+                    let_in_here()
 
             yield let_in
 
     def remove(self) -> None:
         """Delete the files."""
-        self._long.remove()
-        self._brief.remove()
+        for room in self._rooms.values():
+            room.remove()
 
 
 def wants_alone(item: pytest.Item | None) -> bool:
@@ -143,8 +150,8 @@ class Worker:
         # A chapter's kernel lives for many cells, and says itself how many threads it uses.
         self._limit(self._threads if alone or isinstance(item, IPyNbCell) else "1")
         if self._let_in is None:
-            brief = not isinstance(item, IPyNbCell) and self._took.get(item.path, 0.0) <= BRIEF
-            self._let_in = self._turn.enter_context(self.turns.alone() if alone else self.turns.share(brief=brief))
+            turn = self.turns.alone() if alone else self.turns.share(self._kind(item))
+            self._let_in = self._turn.enter_context(turn)
         long = None if alone or self._let_in is None else threading.Timer(QUICK, self._share)
         if long:
             long.start()
@@ -159,6 +166,11 @@ class Worker:
             if self._let_in is None or not soon(item, nextitem):
                 self._turn.close()
                 self._let_in = None
+
+    def _kind(self, item: pytest.Item) -> str:
+        if isinstance(item, IPyNbCell) or item.nodeid.startswith(f"{SITE}/"):
+            return SLOW
+        return BRIEF if self._took.get(item.path, 0.0) <= LONGEST_BRIEF else LONG
 
     def _share(self) -> None:
         """Let the others in."""

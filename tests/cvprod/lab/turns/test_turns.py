@@ -7,9 +7,10 @@ import threading
 import time
 
 import nbformat
+import pytest
 
 from cvprod.lab import notebooks
-from cvprod.lab.turns import BRIEF, Turns
+from cvprod.lab.turns import BRIEF, LONG, LONGEST_BRIEF, SLOW, Turns
 
 NOTE = """
 import os, time
@@ -142,7 +143,7 @@ def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
 def test_brief_ones_go_on_while_one_waits_for_a_long_one(tmp_path):
     long = f"""
 def test_slow():  # the first test of a file counts as brief; after this one they do not
-    time.sleep({BRIEF} + 0.2)
+    time.sleep({LONGEST_BRIEF} + 0.2)
 def test_long():
     Path("long").touch()
     end = time.monotonic() + 120
@@ -178,7 +179,8 @@ def test_brief(turn):
     assert next(begun for name, begun, *_ in notes if name == "alone") >= ended["long"]
 
 
-def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
+@pytest.mark.parametrize(("held", "go_in"), [(SLOW, [LONG, BRIEF]), (LONG, [BRIEF]), (BRIEF, [])])
+def test_who_waits_for_it_alone_is_overtaken_only_by_what_is_quicker(tmp_path, held, go_in):
     turns, order = Turns(tmp_path / "lock"), []
 
     def alone():
@@ -186,17 +188,18 @@ def test_who_waits_for_it_alone_is_not_overtaken(tmp_path):
             order.append("alone")
 
     def late():
-        with turns.share():
+        with turns.share(held):
             order.append("late")
 
-    with turns.share():
+    with turns.share(held):
         for target in (alone, late):
             thread = threading.Thread(target=target)
             thread.start()
             time.sleep(0.3)
         assert order == []  # one waits for us, the other behind it
-        with turns.share(brief=True):
-            pass  # goes in
+        for kind in go_in:
+            with turns.share(kind):
+                pass
     end = time.monotonic() + 10
     while len(order) < 2 and time.monotonic() < end:
         time.sleep(0.01)
