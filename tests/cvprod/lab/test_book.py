@@ -1,13 +1,18 @@
-"""What `make book` clears up before it builds."""
+"""What `make book` clears up and executes before it builds."""
 
 import os
 import shutil
+import subprocess
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
+import yaml
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
 
-from cvprod.lab import book
+from cvprod.lab import book, notebooks
 from cvprod.repo import ROOT
 
 
@@ -122,3 +127,59 @@ def test_images_are_listed_and_not_read(tmp_path, images, monkeypatch):
     for name in ("open", "read_bytes", "read_text"):
         monkeypatch.setattr(Path, name, lambda *_, **__: pytest.fail("an image was read"))
     assert book.inputs_digest(tmp_path) == before
+
+
+@pytest.fixture
+def chapters(tmp_path):
+    """A root with two notebooks, of which the first has been executed."""
+    (tmp_path / "notebooks").mkdir()
+    paths = [tmp_path / f"notebooks/0{n}_chapter.ipynb" for n in (1, 2)]
+    for number, path in enumerate(paths):
+        notebooks.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f"{number}")]), path)
+    cache = get_cache(str(tmp_path / "_build/.jupyter_cache"))
+    cache.cache_notebook_bundle(CacheBundleIn(notebooks.read(paths[0]), str(paths[0])), check_validity=False)
+    return paths
+
+
+def test_a_chapter_is_executed_until_its_text_changes(tmp_path, chapters):
+    assert book.not_executed(tmp_path) == chapters[1:]
+    notebooks.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("2")]), chapters[0])
+    assert book.not_executed(tmp_path) == chapters
+    shutil.rmtree(tmp_path / "_build")
+    assert book.not_executed(tmp_path) == chapters
+
+
+@pytest.mark.parametrize(("missing", "good", "status"), [(2, True, 0), (2, False, 0), (2, False, 1), (1, True, 0)])
+def test_several_chapters_run_side_by_side_and_the_book_has_the_last_word(
+    tmp_path, chapters, monkeypatch, capfd, missing, good, status
+):
+    program = tmp_path / "jupyter-book"
+    program.write_text(f"#!/bin/sh\necho built\nexit {status}\n")
+    program.chmod(0o755)
+    given = []
+    monkeypatch.setattr(book.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(book, "drop_stale_cache", lambda root: False)
+    monkeypatch.setattr(book, "not_executed", lambda root: chapters[:missing])
+    monkeypatch.setattr(book, "execute", lambda paths, root: given.append(paths) or good)
+    assert book.build(tmp_path) == status
+    said = capfd.readouterr().out
+    assert given == ([chapters] if missing > 1 else []) and said.endswith("built\n")
+    assert ("executed once more" in said) != good
+
+
+def test_executing_says_whether_every_cell_passed(tmp_path, chapters, monkeypatch):
+    commands = []
+
+    def run(command, **options):
+        commands.append((command, options["cwd"]))
+        return subprocess.CompletedProcess(command, len(commands) - 1)
+
+    monkeypatch.setattr(book.subprocess, "run", run)
+    assert book.execute(chapters, tmp_path) and not book.execute(chapters, tmp_path)
+    command, folder = commands[0]
+    assert command[-2:] == [str(path) for path in chapters] and folder == tmp_path
+    assert {"cvprod.lab.executed", "cvprod.lab.turns", f"--nbval-cell-timeout={book.CELL_TIMEOUT}"} <= set(command)
+
+
+def test_a_cell_may_take_as_long_in_both_ways():
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["execute"]["timeout"] == book.CELL_TIMEOUT
