@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add.add_argument("--limit", type=int, help="stop after so many frames")
     add.add_argument("--threads", type=int, default=1)
+    add.add_argument("--checkpoint", type=float, metavar="S", help="seconds between checkpoints (default 2)")
     add.add_argument("--log-dir", type=Path, help="where decisions are logged (default MODEL_DIR/log)")
     add.add_argument("--log-bytes", type=int, default=20_000_000, help="of all log files (default 20 MB)")
     add.add_argument("--disk-reserve", type=int, default=50_000_000, help="bytes the log leaves free (default 50 MB)")
@@ -173,14 +174,15 @@ def _status(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     from .journal import Journal
-    from .loop import Inspector
+    from .loop import CHECKPOINT_S, Inspector
     from .sources import frames
     from .update import Device
 
     device = Device(options.model_dir)
     journal = Journal(options.log_dir or options.model_dir / "log", total_bytes=options.log_bytes,
                       reserve=options.disk_reserve)  # fmt: skip
-    inspector = Inspector(device, threads=options.threads, journal=journal)
+    interval = CHECKPOINT_S if options.checkpoint is None else options.checkpoint
+    inspector = Inspector(device, threads=options.threads, journal=journal, checkpoint_s=interval)
     inspector.stop_on_signals()
     after = "" if options.again else inspector.counters.last_frame
     report = inspector.run(frames(options.source, after=after, watch=options.watch), limit=options.limit)

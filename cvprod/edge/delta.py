@@ -1,7 +1,8 @@
 """Binary deltas between two versions of a model file, small enough to read and to write again in Kotlin or Swift.
 
-A retrained network keeps its file layout: every weight lies where it lay before, a little changed. A general
-patcher (bsdiff, zstd with the old file as dictionary) looks for *equal* bytes and finds few. So we subtract:
+A retrained network is the old one, every weight a little changed. A general patcher (bsdiff, zstd with the old file as
+dictionary) looks for *equal* bytes and finds few. So we subtract, which pays where every weight lies where it lay
+before; a second conversion does not promise that, and `layout.keep` sees to it:
 
 1. read both files as little-endian unsigned words of `stride` bytes (1 for INT8 weights, 2 for float16, 4 for
    float32), the old one cut or padded with zeros to the length of the new one;

@@ -2,8 +2,9 @@
 
 The estimate scales a time measured here by the ratio of theoretical peak rates (this core's measured one over the
 device's, from its data sheet), and multiplies by the board's power. It assumes that both cores reach the same share of
-their peak, and knows nothing of caches, memory and heat: expect it to be right within a factor of two or three, use it
-to rule devices out, and measure on the device before you order a thousand.
+their peak, and knows nothing of caches, memory and heat. That it is right within a factor of three (`DOUBT`) is an
+assumption, not a finding: use it to rule devices out, and measure on the device before you order a thousand. Watts are
+not of one kind either (see devices.yaml): typical draw for some boards, the limit of a power mode for others.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+DOUBT = 3.0  # assumed: an estimated time is wrong by at most this factor, either way
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,21 @@ class Board:
         """What `seconds` for a tile on a core of `peak_here` FLOP/s would be on this board."""
         there = seconds * peak_here / self.peak_flops
         return Estimate(there, there * self.power_w)
+
+    def tiles_per_s(self, estimate: Estimate) -> float:
+        """Tiles a second with all cores at work, none of which slows another."""
+        return self.cores / estimate.seconds
+
+    def verdict(self, estimate: Estimate, *, latency_s: float, tiles_per_s: float, memory_mb: float) -> str:
+        """What an estimate says about the board, given a limit for a tile's time, a rate and the memory it must have.
+
+        "out": a limit is broken by more than DOUBT, or memory is missing. "likely": all are kept by more than DOUBT.
+        "measure": neither, so only a measurement decides.
+        """
+        used = max(estimate.seconds / latency_s, tiles_per_s / self.tiles_per_s(estimate))  # share of the limits
+        if self.memory_mb < memory_mb or used > DOUBT:
+            return "out"
+        return "likely" if used * DOUBT < 1 else "measure"
 
 
 @dataclass(frozen=True)

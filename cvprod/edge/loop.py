@@ -79,9 +79,13 @@ class Inspector:
     """One device at work. `opener(path, threads)` gives a predictor: uint8 (N, 1, 96, 96) -> float32 logits (N, 7)."""
 
     def __init__(
-        self, device: Device, *, threads: int = 1, journal: Journal | None = None,
+        self, device: Device, *, threads: int = 1, journal: Journal | None = None, checkpoint_s: float = CHECKPOINT_S,
         opener: Callable[[Path, int], Callable[[np.ndarray], np.ndarray]] = open_model,
     ) -> None:  # fmt: skip
+        """checkpoint_s: seconds between checkpoints, at least 0; so much work is done twice after a kill."""
+        if not 0 <= checkpoint_s < float("inf"):
+            raise ValueError(f"the seconds between checkpoints are a number from 0, not {checkpoint_s}")
+        self.checkpoint_s = checkpoint_s
         self.device, self.threads, self._opener = device, threads, opener
         self.journal = journal or Journal(device.root / "log")
         self.watchdog = Watchdog()
@@ -116,7 +120,7 @@ class Inspector:
             count = self.counters
             if picture is not None or not name:  # a source that only gives what cannot be read hangs, too
                 self.watchdog.alive(f"model {self._version}, {count.frames} frames, {count.defects} defects")
-            if time.monotonic() - saved > CHECKPOINT_S:
+            if time.monotonic() - saved > self.checkpoint_s:
                 saved = time.monotonic()
                 self._checkpoint()
                 self._follow()

@@ -175,9 +175,7 @@ def test_good_frames_end_a_trial(ready, spool, monkeypatch):
     assert ready.device.state.trial_starts is None
 
 
-def test_an_update_is_taken_up_and_a_tampered_one_is_not(ready, spool, monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
-
+def test_an_update_is_taken_up_and_a_tampered_one_is_not(ready, spool):
     def frames():
         for number, (name, picture) in enumerate(sources.frames(str(spool))):
             if number == 3:
@@ -190,7 +188,7 @@ def test_an_update_is_taken_up_and_a_tampered_one_is_not(ready, spool, monkeypat
                 ready.device.install()
             yield name, picture
 
-    report = inspector(ready).run(frames())
+    report = inspector(ready, checkpoint_s=0).run(frames())
     models = [line["model"] for line in lines(ready.folder / "log") if "found" in line]
     assert models == [1] * 7 + [3] * 5  # taken up at the checkpoint after the frame
     assert report.counters.tiles == 12
@@ -240,9 +238,9 @@ def test_ready_alive_killed_restarted_and_stopped(ready, spool, systemd):
 
     second = start(ready, spool, "--watch")
     await_message(systemd, "READY=1")
-    part = spool / "part"
-    cv2.imwrite(str(part) + ".tmp.png", PIXELS[12, 0])  # the folder's order: after 0011
-    Path(str(part) + ".tmp.png").rename(spool / "0012.png")
+    part = ready.folder / "part.png"  # beside the spool: what lies in it is taken at once, also half a file
+    cv2.imwrite(str(part), PIXELS[12, 0])
+    part.rename(spool / "0012.png")  # the folder's order: after 0011
     assert "13 frames" in await_message(systemd, "13 frames")[-1]
     second.send_signal(signal.SIGTERM)
     out, err = second.communicate(timeout=30)
@@ -344,9 +342,7 @@ def test_a_trial_ends_as_soon_as_it_can_be_written_down(ready, spool, monkeypatc
     assert tries == [2, 2, 2] and ready.device.state.trial_starts is None
 
 
-def test_to_take_up_a_new_model_while_running_counts_as_its_first_start(ready, spool, monkeypatch):
-    monkeypatch.setattr(loop, "CHECKPOINT_S", 0.0)
-
+def test_to_take_up_a_new_model_while_running_counts_as_its_first_start(ready, spool):
     def frames():
         found = list(sources.frames(str(spool)))
         yield found[0]
@@ -354,8 +350,29 @@ def test_to_take_up_a_new_model_while_running_counts_as_its_first_start(ready, s
         ready.device.install()
         yield from found[1:]
 
-    report = inspector(ready).run(frames())
+    report = inspector(ready, checkpoint_s=0).run(frames())
     assert report.version == 2 and ready.device.state.trial_starts == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, 3600.0])
+def test_the_checkpoint_is_as_old_as_its_interval_allows(ready, spool, seconds):
+    """What a kill after the fifth frame would find."""
+    counted, found = ready.device.root / "counters.json", []
+
+    def frames():
+        for number, frame in enumerate(sources.frames(str(spool))):
+            if number == 5:
+                found.append(json.loads(counted.read_text())["frames"])
+            yield frame
+
+    inspector(ready, checkpoint_s=seconds).run(frames())
+    assert found == [5 if seconds == 0 else 0]
+
+
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_an_interval_between_checkpoints_that_is_none_is_refused(ready, seconds):
+    with pytest.raises(ValueError, match="between checkpoints"):
+        inspector(ready, checkpoint_s=seconds)
 
 
 def test_outside_systemd_the_watchdog_is_silent(monkeypatch):
@@ -398,6 +415,8 @@ def test_errors_of_the_command_line_name_the_remedy(ready, capsys):
     root = str(ready.device.root)
     assert cli.main(["run", "--source", "/no/such/folder", "--model-dir", root]) == 1
     assert "no such folder" in capsys.readouterr().err
+    assert cli.main(["run", "--source", root, "--model-dir", root, "--checkpoint", "-1"]) == 1
+    assert "between checkpoints" in capsys.readouterr().err
     assert cli.main(["run", "--source", "camera:97", "--model-dir", root]) == 1
     assert "picamera2" in capsys.readouterr().err
 
