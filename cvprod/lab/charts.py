@@ -71,19 +71,24 @@ def bars(
 
 
 def distribution(latencies: Mapping[str, Latency], marks: Sequence[float] = (50, 95, 99)) -> Figure:
-    """Share of calls that were at most so slow, with percentiles and their 95 % bootstrap intervals."""
+    """Share of calls that were at most so slow, with percentiles and their 95 % bootstrap intervals.
+
+    An interval whose upper end is unknown, of too few calls, runs out of the plot at the right.
+    """
     fig, ax = plt.subplots()
+    edge = 1.3 * max(latency.samples.max() for latency in latencies.values()) * 1e3
     for number, (name, latency) in enumerate(latencies.items()):
         colour = PALETTE[number % len(PALETTE)]
         ordered = np.sort(latency.samples) * 1e3
         ax.step(ordered, np.arange(1, ordered.size + 1) / ordered.size * 100, where="post", color=colour, label=name)
         for q in marks:
-            low, high = latency.interval_ms(q)
+            low, high = np.minimum(latency.interval_ms(q), edge)
             ax.plot([low, high], [q, q], color=colour, linestyle="-", linewidth=4, alpha=0.5, solid_capstyle="butt")
             ax.plot(latency.p(q) * 1e3, q, "o", color=colour)
             ax.annotate(f"p{q:g}", (high, q), (5, -4), textcoords="offset points", fontsize=10, va="center")
     ax.set_xscale("log")
     plain_log(ax.xaxis)
+    ax.set_xlim(right=edge)
     ax.set(xlabel="latency in ms", ylabel="calls at most this slow, %", ylim=(0, 103))
     if len(latencies) > 1:
         ax.legend(loc="lower right")

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from cvprod import measure
+from cvprod.contract import load_contract
 
 
 def test_percentiles_are_those_of_the_samples():
@@ -43,6 +44,28 @@ def test_bootstrap_interval_is_seeded_ordered_and_narrows_with_more_samples():
     width = [high - low for high, low in (reversed(x.interval(50)) for x in (few, many))]
     assert width[1] < width[0] / 3
     assert few.interval_ms(50) == pytest.approx([x * 1e3 for x in few.interval(50)])
+
+
+@pytest.mark.parametrize(
+    ("q", "confidence", "enough"), [(50, 0.95, 6), (99, 0.95, 368), (99, 0.9, 299), (95, 0.95, 72)]
+)
+def test_an_upper_end_is_unknown_where_the_largest_sample_may_lie_below_the_percentile(q, confidence, enough):
+    samples = np.random.default_rng(3).random((4000, enough))
+    below = [(samples[:, :n].max(axis=1) < q / 100).mean() for n in (enough // 2, enough)]  # uniform: p(q) is q / 100
+    assert below[0] > (1 - confidence) / 2 and below[1] < (1 - confidence) / 2 + 0.01
+    few, many = (measure.Latency(samples[0, :n]) for n in (enough - 1, enough))
+    assert few.interval(q, confidence)[1] == np.inf and few.interval(q, confidence)[0] <= few.p(q)
+    assert many.interval(q, confidence)[1] <= samples[0].max()
+
+
+def test_too_few_calls_break_a_limit_but_never_meet_it():
+    contract = load_contract()
+    few = measure.Latency(np.random.default_rng(4).normal(1e-3, 1e-5, size=100))
+    slow = measure.Latency(few.samples * contract.p99_latency_ms.limit * 2)
+    found = [
+        contract.check({"p99_latency_ms": x.p99_ms}, {"p99_latency_ms": x.interval_ms(99)})[0] for x in (few, slow)
+    ]
+    assert [check.status for check in found] == ["not decided", "broken"]
 
 
 def test_bootstrap_is_the_same_whether_or_not_it_is_cut_into_chunks():

@@ -73,6 +73,14 @@ def test_distribution_marks_percentiles_in_milliseconds():
     assert "p99" in texts(fig) and "ms" in fig.axes[0].get_xlabel()
 
 
+def test_an_interval_without_an_upper_end_runs_out_of_the_plot():
+    fig = charts.distribution({"x": Latency(np.linspace(0.001, 0.101, 101))})
+    ends = {line.get_ydata()[0]: line.get_xdata()[1] for line in fig.axes[0].lines if len(line.get_xdata()) == 2}
+    right = fig.axes[0].get_xlim()[1]
+    assert ends[99] == right > 101 > ends[95] > ends[50]  # 101 calls bound a p95, and no p99
+    renders(fig)
+
+
 def test_load_timeline_has_a_panel_a_test_with_its_p95():
     due = np.arange(100) / 100
     fig = charts.load_timeline({"closed": Load(due, due, due + 0.01), "open": Load(due, due, due + 0.2)})
