@@ -19,9 +19,22 @@ def rows():
     ledger.record(
         2,
         [
-            Row(2, "eager", "baseline", p50_ms=24, p99_ms=30, size_bytes=45e6, accuracy=0.98, memory_bytes=6e8),
-            Row(2, "fair", "optimisation", p50_ms=0.4, size_bytes=0.9e6, accuracy=0.975),
-            Row(2, "blind", "optimisation", p50_ms=0.1, size_bytes=0.1e6, accuracy=0.5),
+            Row(
+                2,
+                "eager",
+                "baseline",
+                p50_ms=24,
+                p99_ms=30,
+                size_bytes=45e6,
+                accuracy=0.98,
+                memory_bytes=6e8,
+                n_tiles=2002,
+            ),
+            Row(2, "fair", "optimisation", p50_ms=0.4, size_bytes=0.9e6, accuracy=0.975, n_tiles=2002),
+            Row(2, "blind", "optimisation", p50_ms=0.1, size_bytes=0.1e6, accuracy=0.5, n_tiles=2002),
+            Row(2, "lucky", "optimisation", p50_ms=0.2, size_bytes=0.1e6, accuracy=0.999, n_tiles=70),
+            Row(2, "silent", "optimisation", p50_ms=0.2, size_bytes=0.1e6, accuracy=0.998),
+            Row(2, "REST", "server", p50_ms=0.05, size_bytes=9e3),  # bytes of a request, not of a file
             Row(2, "unfinished", "other", note="<b>no numbers</b>"),
         ],
     )
@@ -53,6 +66,11 @@ def test_the_gain_is_taken_from_the_quickest_row_that_still_sees(rows):
     assert "60 times as fast and 50 times smaller" in text and "-0.50 points" in text
 
 
+def test_a_baseline_without_its_tiles_is_no_match_for_anything(rows):
+    rows.loc[rows["name"] == "eager", "n_tiles"] = None
+    assert list(ledger_page.gains(rows).index) == [1]
+
+
 def test_chapters_that_were_not_run_are_named(rows, tmp_path, monkeypatch):
     (tmp_path / "notebooks").mkdir()
     for name in ("01_a", "02_b", "03_frameworks"):
@@ -65,8 +83,10 @@ def test_chapters_that_were_not_run_are_named(rows, tmp_path, monkeypatch):
 
 def test_the_page_shows_every_row_its_origin_and_two_described_plots(rows):
     table, story, accuracy, origins = everything(rows)
-    assert all(name in table for name in ("resnet", "eager", "fair", "blind", "unfinished"))
+    assert all(name in table for name in ("resnet", "eager", "fair", "blind", "lucky", "unfinished"))
     assert "0.9" in table and "97.50%" in table and "EUR/million" not in table  # nobody filled that column
     assert 'role="img"' in story and "quickest is blind with 0.1 ms" in story
-    assert "most accurate is resnet with 99.0%" in accuracy
+    assert "limits for size and for the p99 of the whole way" in story
+    assert "most accurate is resnet with 99.0%" in accuracy and "4 measured rows" in accuracy
+    assert "fewer than 700 tiles are left out: 2 of them" in accuracy  # "silent" may have been judged on ten
     assert rows["cpu"][0] in origins and rows["date"][0].strftime("%Y-%m-%d") in origins
