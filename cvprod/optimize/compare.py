@@ -118,8 +118,24 @@ def _unstructured(shop: Workshop) -> Candidate:
     return shop.onnx("unstructured", path, f"{prune.sparsity(sparse):.0%} zeros, dense kernels")
 
 
-def _student(name: str, weights: str, note: str) -> Callable[[Workshop], Candidate]:
-    return lambda shop: shop.onnx(name, shop.student_onnx(weights), note)
+def _student(name: str, weights: str, note: str, *, tuned: bool = False) -> Callable[[Workshop], Candidate]:
+    def make(shop: Workshop) -> Candidate:
+        lessons = _lessons(zoo.card(weights, folder=zoo.WEIGHTS), tuned=tuned)
+        return shop.onnx(name, shop.student_onnx(weights), f"{note}; {lessons}")
+
+    return make
+
+
+def _pipeline(shop: Workshop) -> Candidate:
+    lessons = _lessons(zoo.pipeline_card(), tuned=True)
+    return shop.onnx("pipeline", zoo.pipeline_path(), f"distilled, pruned, tuned, INT8; {lessons}")
+
+
+def _lessons(card: Mapping, *, tuned: bool) -> str:
+    """How long a shipped network was trained, from its card: accuracies after unequal training do not compare."""
+    recipe = card["training"]["recipe"]
+    more = f" + {recipe['tune_steps']:,}" if tuned else ""
+    return f"{recipe['steps']:,}{more} training steps"
 
 
 #: Name -> how it is made, in the order of the table.
@@ -137,8 +153,10 @@ TECHNIQUES: dict[str, Callable[[Workshop], Candidate]] = {
     "mobilenet_int8": lambda shop: shop.onnx("mobilenet_int8", shop.int8(shop.mobilenet_onnx), "depthwise, static QDQ"),
     "nas": _student("nas", "student_nas", "widths found by search, distilled, float32"),
     "distilled": _student("distilled", "student", "student of the baseline, float32"),
-    "structured": _student("structured", "student_pruned", "student without its weakest channels, float32"),
-    "pipeline": lambda shop: shop.onnx("pipeline", zoo.pipeline_path(), "distilled, pruned, tuned, INT8"),
+    "structured": _student(
+        "structured", "student_pruned", "student without its weakest channels, tuned, float32", tuned=True
+    ),
+    "pipeline": _pipeline,
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import pandas as pd
 import torch
 
 from cvprod import measure
@@ -43,12 +44,16 @@ def _eights(width: float) -> int:
     return max(8, 8 * round(width / 8))
 
 
-def latency_ms(shape: dict, *, repeats: int = 60) -> float:
-    """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; weights do not matter for it."""
-    with tempfile.TemporaryDirectory() as folder:
-        predict = onnx_predict(export(student(**shape), Path(folder) / "candidate.onnx"))
-    tile = np.zeros((1, 1, 96, 96), np.uint8)
-    return measure.latency(lambda: predict(tile), repeats=repeats).p50_ms
+TILE = np.zeros((1, 1, 96, 96), np.uint8)  # what it shows does not matter for time
+
+
+def latency_ms(shape: dict, file: str | Path, *, repeats: int = 60) -> float:
+    """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; weights do not matter for it.
+
+    file: where the exported network is written.
+    """
+    predict = onnx_predict(export(student(**shape), Path(file)))
+    return measure.latency(lambda: predict(TILE), repeats=repeats).p50_ms
 
 
 def proxy_accuracy(
@@ -70,19 +75,44 @@ def search(
 ) -> optuna.Study:
     """Look for students that are fast *and* learn quickly; returns the study (values: latency [ms], accuracy).
 
-    Each trial keeps its architecture in `user_attrs["shape"]`. `study.best_trials` is the Pareto front.
+    Each trial keeps in `user_attrs` its architecture, "shape", and the path of its exported network, "file", in a new
+    temporary folder. A latency is taken when its trial comes, between trainings: good enough to guide a search. For
+    the front, see `front`.
     """
+    folder = Path(tempfile.mkdtemp(prefix="cvprod-search-"))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, trials // 2))
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
         shape = draw(trial)
+        file = folder / f"trial{trial.number}.onnx"
         trial.set_user_attr("shape", shape)
-        return latency_ms(shape), proxy_accuracy(shape, data, validation, steps=steps, batch=batch, seed=seed)
+        trial.set_user_attr("file", str(file))
+        return latency_ms(shape, file), proxy_accuracy(shape, data, validation, steps=steps, batch=batch, seed=seed)
 
     study.optimize(objective, n_trials=trials)
     return study
+
+
+def front(study: optuna.Study, *, repeats: int = 100) -> pd.DataFrame:
+    """All trials of a `search`, timed once more, now together and in random order: one row each, indexed by number.
+
+    Columns: latency_ms (median), accuracy (the proxy's, 0..1), shape, and on_front: no other trial is as good in both
+    latency and accuracy and better in one.
+    """
+    networks = {trial.number: onnx_predict(trial.user_attrs["file"]) for trial in study.trials}
+    timed = measure.compare({n: lambda p=predict: p(TILE) for n, predict in networks.items()}, repeats=repeats)
+    found = pd.DataFrame(
+        {
+            "latency_ms": [timed[trial.number].p50_ms for trial in study.trials],
+            "accuracy": [trial.values[1] for trial in study.trials],
+            "shape": [trial.user_attrs["shape"] for trial in study.trials],
+        },
+        index=pd.Index(networks, name="trial"),
+    )
+    found["on_front"] = measure.pareto(np.column_stack([found.latency_ms, -found.accuracy]))
+    return found
 
 
 def pick(study: optuna.Study, *, within: float = 0.02) -> optuna.trial.FrozenTrial:

@@ -210,6 +210,15 @@ def _labels(images: np.ndarray, tiles: TileSet) -> np.ndarray:
     return np.array([tiles.labels[(tiles.images == image).all(axis=(1, 2, 3)).argmax()] for image in images])
 
 
+def test_a_note_says_how_long_a_shipped_network_was_trained(tmp_path, tiles):
+    shop = compare.Workshop(tmp_path, tiles.images)
+    recipe = zoo.card("student", folder=zoo.WEIGHTS)["training"]["recipe"]
+    whole, tuned = recipe["steps"], recipe["tune_steps"]
+    assert shop.make("distilled").note.endswith(f"; {whole:,} training steps")
+    for name in ("structured", "pipeline"):
+        assert shop.make(name).note.endswith(f"; {whole:,} + {tuned:,} training steps")
+
+
 def test_unknown_technique_lists_the_known(tmp_path, tiles):
     with pytest.raises(ValueError, match="ort_int8"):
         compare.Workshop(tmp_path, tiles.images).make("magic")
@@ -218,7 +227,7 @@ def test_unknown_technique_lists_the_known(tmp_path, tiles):
 def test_search_finds_the_planted_trade_off(monkeypatch, tiles):
     """With latency and accuracy both growing with the widths, every fast-enough trial is kept, and pick takes one."""
     size = lambda shape: shape["stem"] + sum(shape["outputs"])  # noqa: E731
-    monkeypatch.setattr(search, "latency_ms", lambda shape: size(shape) / 100)
+    monkeypatch.setattr(search, "latency_ms", lambda shape, file: size(shape) / 100)
     monkeypatch.setattr(search, "proxy_accuracy", lambda shape, *a, **k: 1 - 10 / size(shape))
     study = search.search(TrainingSet(tiles.images, tiles.labels), tiles, trials=12)
     sizes = {size(t.user_attrs["shape"]) for t in study.trials}
@@ -228,9 +237,25 @@ def test_search_finds_the_planted_trade_off(monkeypatch, tiles):
     assert all(t.values[0] >= chosen.values[0] for t in study.trials if t.values[1] >= chosen.values[1])
 
 
-def test_a_wider_network_takes_longer():
-    narrow, wide = ({"stem": w, "hidden": (w, w), "outputs": (w, w)} for w in (8, 64))
-    assert search.latency_ms(wide, repeats=30) > 1.3 * search.latency_ms(narrow, repeats=30)
+def test_a_wider_network_takes_longer(tmp_path):
+    narrow, wide = (
+        search.latency_ms({"stem": w, "hidden": (w, w), "outputs": (w, w)}, tmp_path / f"{w}.onnx", repeats=30)
+        for w in (8, 64)
+    )
+    assert wide > 1.3 * narrow
+
+
+def test_the_front_is_timed_anew_and_a_moment_that_was_busy_does_not_decide_it(monkeypatch, tiles):
+    """A study in which every trial took the same time: the front knows better, from the networks themselves."""
+    timed = search.latency_ms
+    monkeypatch.setattr(search, "latency_ms", lambda shape, file: 0 * timed(shape, file, repeats=1) + 1)
+    monkeypatch.setattr(search, "proxy_accuracy", lambda shape, *a, **k: 0.5)
+    study = search.search(TrainingSet(tiles.images, tiles.labels), tiles, trials=4)
+    assert len(study.best_trials) == 4
+    found = search.front(study, repeats=40)
+    assert list(found.index) == [0, 1, 2, 3] and list(found["shape"]) == [t.user_attrs["shape"] for t in study.trials]
+    assert found.latency_ms.max() > 1.3 * found.latency_ms.min() and (found.accuracy == 0.5).all()
+    assert found.on_front.sum() == 1 and found.on_front[found.latency_ms.idxmin()]
 
 
 def test_int8_of_an_untrained_student_is_small(tmp_path, tiles):
