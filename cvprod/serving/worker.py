@@ -34,6 +34,7 @@ from .model import Model, ModelError
 from .settings import Settings
 
 MESSAGE = 65536
+MESSAGES = 64  # that are heard in one turn of the event loop
 
 
 class OneWrite:
@@ -102,6 +103,7 @@ class Worker:
         self.prepared: Model | None = None
         self.asked: list[asyncio.Future] = []
         self.finished = asyncio.Event()
+        self.arriving = 0  # connections taken over, and not yet among those of the server
         self._tasks: set[asyncio.Task] = set()
         self._named = self._name_model()
 
@@ -147,6 +149,7 @@ class Worker:
 
             def connection_made(self, transport: Any) -> None:
                 super().connection_made(OneWrite(transport, loop))
+                worker.arriving -= 1
                 self.flow = Flow(self.transport, self.pipeline)
                 metrics.CONNECTIONS.inc()
                 self.began: float | None = loop.time()  # of the request that is arriving; None between two
@@ -228,17 +231,24 @@ class Worker:
             await asyncio.sleep(1.0)
 
     def _heard(self) -> None:
-        try:
-            data, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE, 4)
-        except BlockingIOError:
-            return
-        except OSError:
-            data, descriptors = b"", []
-        loop = asyncio.get_running_loop()
-        if not data:  # the supervisor is gone: finish what we have
-            loop.remove_reader(self.channel.fileno())
-            self._spawn(self._drain())
-        elif data[:1] == b"C":
+        # All that waits: one message a turn, where a turn computes a batch, lets later requests on open connections
+        # overtake those on new ones. Not without end, though: whoever is here must be read and answered in between.
+        for _ in range(MESSAGES):
+            try:
+                data, descriptors, _, _ = socket.recv_fds(self.channel, MESSAGE, 4)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:  # the supervisor is gone: finish what we have
+                asyncio.get_running_loop().remove_reader(self.channel.fileno())
+                self._spawn(self._drain())
+                return
+            self._obey(data, descriptors)
+
+    def _obey(self, data: bytes, descriptors: list[int]) -> None:
+        """One message of the supervisor."""
+        if data[:1] == b"C":
             for descriptor in descriptors:
                 self._spawn(self._serve(socket.socket(fileno=descriptor)))
         elif data[:1] == b"P":
@@ -260,14 +270,17 @@ class Worker:
 
     async def _serve(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        if len(self.state.connections) >= self.settings.max_connections or self.finished.is_set():
+        here = len(self.state.connections) + self.arriving
+        if here >= self.settings.max_connections or self.finished.is_set():
             connection.close()
             self.say(b"-")
             return
+        self.arriving += 1
         try:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             await asyncio.get_running_loop().connect_accepted_socket(self.factory, connection)
         except OSError:
+            self.arriving -= 1
             connection.close()
             self.say(b"-")
 

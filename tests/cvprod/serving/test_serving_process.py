@@ -23,7 +23,8 @@ import pytest
 from cvprod import measure
 from cvprod.lab import hostile as pictures
 from cvprod.serving import model as serving
-from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.serving.settings import DEFAULT_MODEL, Settings
+from cvprod.serving.worker import MESSAGES, Worker
 from cvprod.surface import tiles
 
 from .conftest import metrics, wait_for
@@ -197,6 +198,58 @@ def test_slow_clients_are_hung_up_on_and_slow_nobody(start):
         raw.recv(1000)  # an answer, or the end: not a time-out
         raw.close()
     assert json.loads(service.post(JPEG))["label"] == "scratches"
+
+
+def test_all_connections_that_wait_are_taken_over_in_one_turn_of_the_loop(tmp_path, monkeypatch):
+    """One a turn, where a turn computes a batch, would let later requests on open connections overtake them."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    taken = []
+
+    async def serve(self, connection):
+        taken.append(connection.recv(9))
+        connection.close()
+
+    async def turns():
+        worker = Worker(Settings(workers=1, state=tmp_path), theirs, 0, DEFAULT_MODEL)
+        for number in range(MESSAGES + 20):
+            there, here = socket.socketpair()
+            with there, here:
+                there.send(b"%d" % number)
+                socket.send_fds(ours, [b"C"], [here.fileno()])
+        ours.send(b"N")  # also what is said behind them
+        for _ in range(2):
+            worker._heard()
+            await asyncio.sleep(0)
+            yield len(taken), worker.app.ready
+
+    async def found():
+        return [turn async for turn in turns()]
+
+    monkeypatch.setattr(Worker, "_serve", serve)
+    theirs.setblocking(False)
+    with ours, theirs:
+        assert asyncio.run(found()) == [(MESSAGES, True), (MESSAGES + 20, False)]
+    assert taken == [b"%d" % number for number in range(MESSAGES + 20)]  # and in the order in which they came
+
+
+def test_as_many_connections_as_were_allowed_also_when_all_come_at_once(start):
+    service, lines = start("--workers", 1, "--max-connections", 20), []
+    with contextlib.ExitStack() as stack:
+        crowd = [socket.create_connection(("127.0.0.1", service.port), 20) for _ in range(50)]
+        for caller in crowd:
+            stack.enter_context(caller)
+            with contextlib.suppress(OSError):
+                caller.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        for caller in crowd:
+            with contextlib.suppress(ConnectionError):
+                lines.append(caller.recv(15))
+    assert lines.count(b"HTTP/1.1 200 OK") == 20 and set(lines) <= {b"HTTP/1.1 200 OK", b""}
+
+    def free():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            return "alive" in service.get("/healthz")
+
+    wait_for(free)  # the next may come when those have left
 
 
 def test_callers_that_leave_cost_nothing(service):
