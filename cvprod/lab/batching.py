@@ -46,12 +46,3 @@ def serve(
         sizes.append(end - first)
         first = end
     return Load(due, started, done), np.array(sizes)
-
-
-def calm(found: tuple[Load, np.ndarray]) -> float:
-    """How far a run of `serve` with batches of one was left alone by the machine: 1 / (longest / median service).
-
-    Its highest value is 1. A pause of the machine, which no policy can help, pulls it towards 0.
-    """
-    took = found[0].done - found[0].started
-    return float(np.median(took) / took.max())
