@@ -105,7 +105,7 @@ def parse(data: bytes) -> Manifest:
     """Read a manifest whose signature has been verified. Raises UpdateError that names the faulty field."""
     try:
         document = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UpdateError(f"the manifest is not JSON ({error})") from error
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         said = document.get("format") if isinstance(document, dict) else None

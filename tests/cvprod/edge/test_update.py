@@ -413,3 +413,9 @@ def test_a_device_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ}, check=False)
     assert done.returncode == 0, done.stderr
     assert "set one up" in done.stderr
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b'{"a":' * 100_000])
+def test_a_signed_manifest_that_is_no_json_is_refused(data):
+    with pytest.raises(UpdateError, match="not JSON"):
+        manifest.parse(data)
