@@ -1,9 +1,9 @@
 """The HTTP application: one short path for one picture, and FastAPI for all the rest.
 
 `POST /v1/inspect` with a picture as its body is what cameras do, thousands of times a second. It is answered here, in
-plain ASGI: routing, validation and serialisation by a framework would take longer than the network. Every other request
-goes on to FastAPI (`v1`, `oip`, `jobs`, `stream`), which also documents the short path. What both share (identity,
-limits, problems, request ids, metrics, logs) is in `App`.
+plain ASGI: routing by a framework would cost, for every picture, a fair part of what the network takes. Every other
+request goes on to FastAPI (`v1`, `oip`, `jobs`, `stream`), which also documents the short path. What both share
+(identity, limits, problems, request ids, metrics, logs) is in `App`.
 """
 
 from __future__ import annotations
