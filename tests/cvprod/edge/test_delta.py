@@ -39,6 +39,14 @@ def test_retrained_weights_shrink_and_the_word_length_of_their_type_wins(kind, s
     assert len(made.data) < 0.9 * len(zlib.compress(after.tobytes(), 9))
 
 
+def test_the_saving_depends_on_how_far_the_weights_moved():
+    rng = np.random.default_rng(0)
+    old, noise = rng.normal(size=20_000), rng.normal(size=20_000)
+    before = old.astype("<f4").tobytes()
+    sizes = [len(delta.make(before, (old + step * noise).astype("<f4").tobytes()).data) for step in (1e-5, 1e-3, 1e-1)]
+    assert sizes[0] < 0.85 * sizes[1] < 0.85 * 0.95 * sizes[2]
+
+
 def test_an_unrelated_file_saves_nothing_and_says_so_by_its_size():
     rng = np.random.default_rng(0)
     assert len(delta.make(rng.bytes(50_000), rng.bytes(50_000)).data) > 49_000
