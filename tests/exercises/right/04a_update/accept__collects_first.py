@@ -22,6 +22,6 @@ def accept(data, signature, trusted, name, highest):
         good = manifest["name"] == name and manifest["version"] > highest
         if not good or not isinstance(manifest["version"], int) or isinstance(manifest["version"], bool):
             raise Refused("content")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Refused("content") from error
     return manifest
