@@ -1,4 +1,4 @@
-"""Preprocessing skew: the same JPEG, brought to the network in ways that people meet in practice.
+"""Preprocessing skew: a JPEG, brought to the network in ways that people meet in practice.
 
 Training saw one path: grey pixels, area averaging from 224 to 96 (`cvprod.surface.to_input`). A server, a phone app or
 a colleague's script may take another, and nothing crashes: accuracy just goes. Every path here takes the bytes of a
@@ -109,40 +109,55 @@ PATHS: dict[str, dict[str, Path]] = {
     },
     "axes": {"rows and columns swapped": lambda data: np.ascontiguousarray(to_input(grey(data)).T)[None]},
 }
-#: The same on colour pictures under a warm lamp.
-COLOUR: dict[str, Path] = {"colour order right": _luma("BGR"), "colour order swapped": _luma("RGB")}
+#: The same on colour pictures of the tiles under a warm lamp: other files, hence a first path of their own.
+COLOUR: dict[str, dict[str, Path]] = {
+    "": {"colour order right": _luma("BGR")},
+    "colour order": {"colour order swapped": _luma("RGB")},
+}
 
 
 @dataclass(frozen=True)
 class Skew:
-    """What one mismatch does: accuracy lost [points], share of answers changed, mean pixel difference [grey levels]."""
+    """What one mismatch does to the answers and to the network's input.
+
+    changed: share of answers that differ. lost, won: tiles that were right before and are wrong now, and the reverse.
+    moved: share of the input's pixels that differ; pixels, largest: their mean and largest difference [grey levels].
+    A path without a kind is one that others are held against.
+    """
 
     kind: str
     name: str
-    lost_points: float
     changed: float
+    lost: int
+    won: int
+    moved: float
     pixels: float
+    largest: float
 
 
 def measure(predict: Callable[[np.ndarray], np.ndarray], camera: TileSet, *, quality: int = 90) -> list[Skew]:
-    """Every path on the same JPEGs of camera tiles (224), against the training path on the same bytes.
+    """Every path on JPEGs of camera tiles (224), against the right path on the same bytes.
 
-    predict: uint8 or float32 (N, 1, 96, 96) -> logits (N, 7).
+    predict: uint8 or float32 (N, 1, 96, 96) -> logits (N, 7). The colour paths read other files than the rest, the
+    same tiles tinted, and are held against the right order of colours on those.
     """
     plain = [jpeg(tile[0], quality) for tile in camera.images]
     warm = [jpeg(tile[0], quality, tint=WARM) for tile in camera.images]
-    jobs = [(kind, name, path, plain) for kind, paths in PATHS.items() for name, path in paths.items()]
-    jobs += [("colour order", name, path, warm) for name, path in COLOUR.items()]
-    base = _inputs(PATHS[""][REFERENCE], plain)
+    return _against_first(predict, PATHS, plain, camera.labels) + _against_first(predict, COLOUR, warm, camera.labels)
+
+
+def _against_first(predict, paths: Mapping[str, Mapping[str, Path]], data: list[bytes], labels) -> list[Skew]:
+    """Every path on the same files, against the first of them."""
+    jobs = [(kind, name, path) for kind, group in paths.items() for name, path in group.items()]
+    base = _inputs(jobs[0][2], data)
     wanted = predict(base).argmax(1)
-    right = (wanted == camera.labels).mean()
     found = []
-    for kind, name, path, data in jobs:
+    for kind, name, path in jobs:
         x = _inputs(path, data)
-        answer = predict(x).argmax(1)
-        pixels = float(np.abs(x.astype(np.float32) - base).mean())
-        lost = float(right - (answer == camera.labels).mean()) * 100
-        found.append(Skew(kind, name, lost, float((answer != wanted).mean()), pixels))
+        answer, off = predict(x).argmax(1), np.abs(x.astype(np.float32) - base)
+        lost, won = (wanted == labels) & (answer != labels), (wanted != labels) & (answer == labels)
+        pixels = float((off > 0).mean()), float(off.mean()), float(off.max())
+        found.append(Skew(kind, name, float((answer != wanted).mean()), int(lost.sum()), int(won.sum()), *pixels))
     return found
 
 
@@ -152,8 +167,9 @@ def _inputs(path: Path, data: list[bytes]) -> np.ndarray:
 
 def table(found: list[Skew]) -> pd.DataFrame:
     """The mismatches as rows by name, shares in %."""
-    rows = [(s.kind, s.name, s.lost_points, s.changed * 100, s.pixels) for s in found if s.kind]
-    heads = ["kind", "path", "accuracy lost, points", "answers changed, %", "mean pixel difference"]
+    rows = [(s.kind, s.name, s.changed * 100, s.lost, s.won, s.moved * 100, s.pixels) for s in found if s.kind]
+    answers, pixels = ["answers changed, %", "tiles lost", "tiles won"], ["pixels changed, %", "mean pixel difference"]
+    heads = ["kind", "path", *answers, *pixels]
     return pd.DataFrame(rows, columns=heads).set_index("path")
 
 

@@ -110,7 +110,7 @@ def trtexec(graph: str | Path, path: str | Path, *, profile: tuple[int, int, int
     return f"trtexec --onnx={graph} --saveEngine={path} {flags} --memPoolSize=workspace:512M --noTF32"
 
 
-# --- the plugin: what no TensorRT layer does --------------------------------------------------------------------
+# --- the plugin: a layer of our own -----------------------------------------------------------------------------
 
 
 def area_matrix(source: int, target: int) -> np.ndarray:
@@ -142,8 +142,10 @@ def register_plugin():
     """Register the plugin steel::area_resize once in this process and return the function that adds it to a network.
 
     TensorRT's resize layer knows nearest, linear and cubic, none of which is the area averaging that the network was
-    trained with. A Python plugin (TensorRT >= 10.6) is a description and an implementation; TensorRT wraps both in its
-    IPluginV3 interface. The engine then needs this Python process: it does not run in trtexec or a C++ server.
+    trained with. This is the smallest example of a plugin, not the only way: a Cast, two MatMul and a Round in the ONNX
+    file do the same (chapter 3). A Python plugin (TensorRT >= 10.6) is a description and an implementation; TensorRT
+    wraps both in its IPluginV3 interface. The engine calls `impl` back and so needs this Python process; a kernel given
+    to `tensorrt.plugin.aot_impl` is built into the engine, which then runs in trtexec or a C++ server too.
     """
     trt, trtp = _tensorrt(), need("tensorrt.plugin", INSTALL)
     namespace = getattr(trtp.op, "steel", None)

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -42,6 +43,12 @@ def test_every_name_is_in_the_recorded_binding():
     used = names_used(inspect.getsource(tensorrt))
     assert len(used) > 30  # the module really is about TensorRT
     assert used <= RECORD, sorted(used - RECORD)
+
+
+def test_plugin_names_in_prose_are_in_the_recorded_binding():
+    chapter = Path(__file__).parents[3] / "notebooks/03_deployment_frameworks.ipynb"
+    named = set(re.findall(r"tensorrt\.plugin\.\w+", inspect.getsource(tensorrt) + chapter.read_text()))
+    assert "tensorrt.plugin.aot_impl" in named and named <= RECORD, sorted(named - RECORD)
 
 
 def test_the_check_finds_what_release_11_removed():

@@ -1,0 +1,41 @@
+"""The comparison labels what was asked for, and its table and chart hold every runtime."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from cvprod.lab import runtime_charts
+from cvprod.runtimes import interface, parity
+
+
+class Short:
+    """A runtime that takes one thread, however many it is asked for: OpenVINO on one core."""
+
+    def __init__(self, taken: int) -> None:
+        self.taken = taken
+
+    def __call__(self, x):
+        return np.zeros((len(x), 7), np.float32)
+
+    def describe(self):
+        return interface.Description("short", "1", "fp32", self.taken, None, 1000, None, "")
+
+
+@pytest.mark.parametrize(("asked", "labels"), [(2, {2}), (None, {1, 2})])
+def test_threads_are_those_asked_for(asked, labels, tiles):
+    runs = {parity.REFERENCE: Short(2), "short": Short(1)}
+    logits = parity.answers(runs, tiles)
+    rows = parity.compare(runs, logits, tiles, repeats=2, threads=asked)
+    assert {row.threads for row in rows} == labels
+
+
+def test_table_chart_and_ledger_hold_a_runtime_that_takes_fewer_threads(tiles):
+    both = []
+    for n in (1, 2):
+        runs = {parity.REFERENCE: Short(n), "short": Short(1)}
+        both += parity.compare(runs, parity.answers(runs, tiles), tiles, repeats=2, threads=n)
+    assert not parity.table(both).isna().any(axis=None)
+    assert len({row.name for row in parity.ledger_rows(3, both, "x")}) == 4
+    figure = runtime_charts.latencies(both)
+    assert [label.get_text() for label in figure.axes[0].get_legend().get_texts()] == ["1 thread", "2 threads"]
+    plt.close(figure)
