@@ -51,3 +51,15 @@ def test_a_coroutine_is_late_when_the_loop_computes():
     inline = asyncio.run(crew.heartbeat(work, in_thread=False, seconds=0.4))
     handed = asyncio.run(crew.heartbeat(work, in_thread=True, seconds=0.4))
     assert np.median(inline) > 0.03 > np.median(handed)
+
+
+def test_a_sleeper_needs_three_turns_of_a_busy_loop():
+    took = []
+
+    def work():
+        begun = time.perf_counter()
+        time.sleep(0.02)
+        took.append(time.perf_counter() - begun)
+
+    late = np.median(asyncio.run(crew.heartbeat(work, in_thread=False, seconds=0.6)))
+    assert 1.5 * min(took) < late < 3.5 * max(took)
