@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import hmac
 import json
+import math
 import os
 import secrets
 import time
@@ -135,7 +136,7 @@ class Limiter:
         if len(self._buckets) > self._callers:
             self._buckets.popitem(last=False)
         if not allowed:
-            wait = max(1, int((1 - tokens) / rate + 0.999))
+            wait = max(1, math.ceil((1 - tokens) / rate))
             raise ServiceError(
                 "rate-limited", headers={"Retry-After": str(wait), "RateLimit": f"limit={rate:g}, remaining=0"}
             )

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from cvprod.lab import hostile as pictures
 from cvprod.serving import auth
-from cvprod.serving.errors import KINDS
+from cvprod.serving.errors import KINDS, ServiceError
 from cvprod.serving.jobs import Runner
 from cvprod.surface import CLASSES, tiles
 
@@ -178,6 +178,19 @@ def test_rates_are_limited_by_caller_and_memory_is_bounded(make_app):
     for i in range(1000):
         limiter.take(f"caller {i}")
     assert len(limiter._buckets) <= 10
+
+
+@pytest.mark.parametrize("rate", [0.3, 0.9995, 1, 7])
+def test_who_waits_as_long_as_it_was_told_is_let_in(monkeypatch, rate):
+    clock = [100.0]
+    monkeypatch.setattr(auth.time, "monotonic", lambda: clock[0])
+    limiter = auth.Limiter(rate)
+    for _ in range(40):
+        try:
+            limiter.take("camera")
+        except ServiceError as refused:
+            clock[0] += int(refused.headers["Retry-After"])
+            limiter.take("camera")
 
 
 # --- Open Inference Protocol -------------------------------------------------------------------------------
