@@ -148,8 +148,8 @@ class Worker:
             """uvicorn's protocol, which also tells the supervisor when it is over and does not wait for ever."""
 
             def connection_made(self, transport: Any) -> None:
-                super().connection_made(OneWrite(transport, loop))
                 worker.arriving -= 1
+                super().connection_made(OneWrite(transport, loop))
                 self.flow = Flow(self.transport, self.pipeline)
                 metrics.CONNECTIONS.inc()
                 self.began: float | None = loop.time()  # of the request that is arriving; None between two
