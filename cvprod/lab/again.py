@@ -4,8 +4,8 @@ Chapters claim things about time, and are tested on machines that other people u
 cores for a second spoils what holds in every other second. So where a chapter, or a test that is marked ``alone``, has
 failed in ``pytest -p cvprod.lab.again``, ``python -m cvprod.lab.again`` runs that chapter from its first cell, or that
 test, once more with nothing beside it, and its result counts. What is wrong fails twice. A test that measures no time
-has no second chance, nor has a chapter whose cell raised anything but an AssertionError, nor have many failures at
-once: those are no neighbour's doing.
+has no second chance, nor has a chapter whose cell raised anything but an AssertionError (or whose kernel never
+answered), nor have many failures at once: those are no neighbour's doing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from cvprod.lab.book import CELL_TIMEOUT
 KEY = "cvprod/again"
 #: More chapters and tests than this do not fail for a neighbour's sake.
 MOST = 3
+#: What a chapter's report says where a claim failed; and where its kernel found a port taken, which it chooses a moment
+#: before it opens it, while tests beside it open theirs.
+CLAIM, KERNEL = "AssertionError", "Kernel didn't respond"
 
 
 class Failures:
@@ -38,7 +41,8 @@ class Failures:
         path = report.nodeid.split("::", 1)[0]
         if path in self.timed:
             return  # a cell after the one whose claim failed may miss what that one would have made
-        if path.endswith(".ipynb") and "AssertionError" in str(report.longrepr):
+        said = str(report.longrepr)
+        if path.endswith(".ipynb") and (CLAIM in said or KERNEL in said):
             self.timed.append(path)
         elif "alone" in report.keywords:
             self.timed.append(report.nodeid)

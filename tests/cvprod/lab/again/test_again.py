@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -60,6 +61,17 @@ def test_what_is_wrong_fails_twice(tmp_path):
 def test_what_is_no_claim_about_time_has_one_chance(tmp_path, sources):
     first, written, _ = run(tmp_path, **sources)
     assert first.returncode == 1 and written == []
+
+
+def test_a_kernel_that_never_answered_is_started_again():
+    kept = {}
+    failures = again.Failures()
+    for when, said in (("setup", "RuntimeError: Kernel didn't respond in 60 seconds"), ("setup", "the same again")):
+        report = pytest.TestReport("notebooks/a.ipynb::Cell 0", ("", 0, ""), {}, "failed", said, when)
+        failures.pytest_runtest_logreport(report)
+    config = SimpleNamespace(cache=SimpleNamespace(set=kept.__setitem__))
+    failures.pytest_sessionfinish(SimpleNamespace(config=config), pytest.ExitCode.TESTS_FAILED)
+    assert kept == {again.KEY: ["notebooks/a.ipynb"]}
 
 
 def test_many_failures_are_no_neighbours_doing(tmp_path):
