@@ -206,11 +206,13 @@ def table_html(
     def side(name: object) -> str:
         return "right" if numeric[name] else "left"
 
-    def wide(name: object) -> bool:
-        return not numeric[name] and any(len(str(value)) > _SENTENCE for value in frame[name])
+    def breaks(values: Iterable[object], width: str) -> str:
+        long = any(len(str(value)) > _SENTENCE for value in values)
+        return f";white-space:normal;min-width:{width}" if long else ""
 
     # Sentences are read from line to line, and not by pushing the table about.
-    wrap = {name: ";white-space:normal;min-width:15em" if wide(name) else "" for name in frame.columns}
+    wrap = {name: "" if numeric[name] else breaks(frame[name], "18em") for name in frame.columns}
+    wrap_index = breaks(frame.index, "12em")
     heads = [f'<th scope="col" style="{cell};text-align:left">{_text(frame.index.name or "")}</th>'] if headed else []
     if headed and not frame.index.name:
         heads = [f'<td style="{cell}"></td>']
@@ -218,7 +220,8 @@ def table_html(
     rows = []
     for index, values in zip(frame.index, frame.itertuples(index=False, name=None), strict=True):
         weight = ";font-weight:bold" if index in bold else ""
-        first = f'<th scope="row" style="{cell};text-align:left;font-weight:{"bold" if weight else "normal"}">'
+        normal = "bold" if weight else "normal"
+        first = f'<th scope="row" style="{cell};text-align:left{wrap_index};font-weight:{normal}">'
         cells = [f"{first}{_text(index)}</th>"] if headed else []
         cells += [
             f'<td style="{cell};text-align:{side(name)}{wrap[name]}{weight};font-variant-numeric:tabular-nums">'

@@ -184,7 +184,10 @@ def test_sentences_in_a_table_are_broken_into_lines_and_nothing_else_is():
     soup = BeautifulSoup(plots.table_html(frame, "What to do."), "html.parser")
     short, long = (re.findall(r"white-space:(\w+)", cell["style"])[-1] for cell in soup.find_all("td"))
     assert (short, long) == ("nowrap", "normal")
-    assert all("nowrap" in cell["style"] for cell in soup.find_all("th"))
+    assert all("white-space:normal" not in cell["style"] for cell in soup.find_all("th"))
+    frame.index = ["A device with a long name, in one of its modes"]
+    soup = BeautifulSoup(plots.table_html(frame, "What to do."), "html.parser")
+    assert "white-space:normal" in soup.find("th", scope="row")["style"]
 
 
 def test_table_refuses_what_it_cannot_do():
