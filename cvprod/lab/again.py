@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from cvprod.lab.book import CELL_TIMEOUT
+from cvprod.lab.book import PYTEST
 
 KEY = "cvprod/again"
 #: More chapters and tests than this do not fail for a neighbour's sake.
@@ -62,10 +62,15 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Failures())
 
 
+def record(root: Path) -> Path:
+    """The file, in pytest's cache, in which a run below `root` writes it down."""
+    return root / ".pytest_cache/v" / KEY
+
+
 def noted(root: Path) -> list[str]:
     """What the last run below `root` wrote down; nothing where none has."""
     try:
-        found = json.loads((root / ".pytest_cache/v" / KEY).read_text())
+        found = json.loads(record(root).read_text())
     except (OSError, ValueError):
         return []
     return found if isinstance(found, list) else []
@@ -75,12 +80,11 @@ def main(root: Path | None = None) -> int:
     """Run what the last run wrote down; returns the exit status: not 0 where there is nothing to run."""
     root = root or Path.cwd()
     names = noted(root)
+    record(root).unlink(missing_ok=True)  # a later run that ends before it could write must not find it
     if not names:
         return 1
     print(f"\nFailed beside other tests, so once more with nothing beside it: {', '.join(names)}", flush=True)
-    command = [sys.executable, "-m", "pytest", "-p", "cvprod.lab.executed", "--nbval-lax", "--nbval-current-env"]
-    command += [f"--nbval-cell-timeout={CELL_TIMEOUT}", *names]
-    return subprocess.run(command, cwd=root, check=False).returncode
+    return subprocess.run([*PYTEST, *names], cwd=root, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ INPUTS = ("cvprod", "deploy", "requirements.txt")
 SPIN = "GOMP_SPINCOUNT", "10000"
 #: Seconds that a cell may take; _config.yml says the same to Jupyter Book.
 CELL_TIMEOUT = 600
+#: pytest that runs chapters cell by cell, and keeps for the book what those put out whose cells all pass.
+PYTEST = (sys.executable, "-m", "pytest", "-p", "cvprod.lab.executed", "--nbval-lax", "--nbval-current-env",
+          f"--nbval-cell-timeout={CELL_TIMEOUT}")  # fmt: skip
 
 
 def inputs_digest(root: Path = ROOT) -> str:
@@ -117,9 +120,8 @@ def execute(chapters: Sequence[Path], root: Path = ROOT) -> bool:
 
     Two at a time (cvprod.lab.turns): a cell that measures time has the machine to itself.
     """
-    command = [sys.executable, "-m", "pytest", "-p", "cvprod.lab.executed", "-p", "cvprod.lab.turns", "--nbval-lax"]
-    command += ["--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}", "-n", str(min(2, os.cpu_count() or 1))]
-    command += ["-q", "-rf", *map(str, chapters)]
+    at_a_time = str(min(2, os.cpu_count() or 1))
+    command = [*PYTEST, "-p", "cvprod.lab.turns", "-n", at_a_time, "-q", "-rf", *map(str, chapters)]
     return subprocess.run(command, cwd=root, check=False).returncode == 0
 
 

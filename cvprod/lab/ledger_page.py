@@ -115,9 +115,10 @@ def story(rows: pd.DataFrame, contract: Contract) -> HTML:
     ax.set_yscale("log")
     plain_log(ax.yaxis)
     ax.set_ylabel("file size in MB")
-    size, place = contract.model_size_mb.limit, {"textcoords": "offset points", "fontsize": 10}
+    size = contract.model_size_mb.limit
     ax.axhline(size, color=GREY, linestyle="--", linewidth=1.4)
-    ax.annotate(f"contract: {size:g} MB", (1, size), (-3, 3), xycoords=("axes fraction", "data"), ha="right", **place)
+    ax.annotate(f"contract: {size:g} MB", (1, size), (-3, 3), xycoords=("axes fraction", "data"),
+                textcoords="offset points", ha="right", fontsize=10)  # fmt: skip
     _latency_limit(ax, contract)
     quickest = points.loc[points["p50_ms"].idxmin()]
     alt = (

@@ -220,8 +220,8 @@ def table_html(
     rows = []
     for index, values in zip(frame.index, frame.itertuples(index=False, name=None), strict=True):
         weight = ";font-weight:bold" if index in bold else ""
-        normal = "bold" if weight else "normal"
-        first = f'<th scope="row" style="{cell};text-align:left{wrap_index};font-weight:{normal}">'
+        first_weight = weight or ";font-weight:normal"  # a browser's own would be bold
+        first = f'<th scope="row" style="{cell};text-align:left{wrap_index}{first_weight}">'
         cells = [f"{first}{_text(index)}</th>"] if headed else []
         cells += [
             f'<td style="{cell};text-align:{side(name)}{wrap[name]}{weight};font-variant-numeric:tabular-nums">'

@@ -47,6 +47,7 @@ def test_a_neighbours_doing_is_forgiven_and_the_whole_chapter_runs_again(tmp_pat
     assert first.returncode == 1 and written == ["chapter.ipynb", "test_timed.py::test_it"]
     assert second.returncode == 0 and "4 passed" in second.stdout  # all cells of the notebook, and the test
     assert "once more with nothing beside it: chapter.ipynb, test_timed.py::test_it" in second.stdout
+    assert again.noted(tmp_path) == []  # used up: what ends before it has tested anything is not forgiven by it
 
 
 def test_what_is_wrong_fails_twice(tmp_path):
@@ -89,8 +90,7 @@ def test_after_a_good_run_nothing_is_left_to_do(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("content", [None, "", "{", "{}"])
 def test_without_a_record_there_is_nothing_to_do(tmp_path, content):
-    record = tmp_path / ".pytest_cache/v" / again.KEY
     if content is not None:
-        record.parent.mkdir(parents=True)
-        record.write_text(content)
+        again.record(tmp_path).parent.mkdir(parents=True)
+        again.record(tmp_path).write_text(content)
     assert again.main(tmp_path) != 0
