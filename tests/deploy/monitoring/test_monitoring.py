@@ -1,6 +1,7 @@
 """Rules, alerts and dashboard: the real tools, a real Prometheus that reads the real service, and the contract."""
 
 import contextlib
+import functools
 import http.server
 import importlib.util
 import json
@@ -51,6 +52,7 @@ def run(*words):
     return subprocess.run([*map(str, words)], capture_output=True, text=True, check=False)
 
 
+@functools.cache
 def rules():
     """Every rule of every file, as a dictionary."""
     return [
@@ -125,7 +127,8 @@ def known_here():
 
 
 def test_every_name_is_one_that_the_service_has():
-    wrong = [f"{where}: {problem}" for where, text in expressions() for problem in problems(text, known_here())]
+    known = known_here()
+    wrong = [f"{where}: {problem}" for where, text in expressions() for problem in problems(text, known)]
     assert not wrong, "\n".join(wrong)
     used = {name for _, text in expressions() for name, _ in names(text)}
     shown = {re.sub(r"_(bucket|sum|count|total|info)$", "", name) for name in used}
@@ -493,16 +496,12 @@ def test_alerts_reach_the_webhook_and_only_those_that_should(stack):
     assert all(one["labels"]["site"] == "plant" for one in body["alerts"])
 
 
-def test_a_service_that_dies_is_reported_by_name(tmp_path, stack):
-    other = Stack(tmp_path)
-    try:
-        until(lambda: other.query('up{job="inspection"} == 1'))
-        other.service.stop()
-        assert until(lambda: other.got("alert_webhook", "ServiceDown"))
-        told = [
-            one for _, body in other.received for one in body["alerts"] if one["labels"]["alertname"] == "ServiceDown"
-        ]
-        assert told[0]["labels"]["instance"] == f"127.0.0.1:{other.service.port}"
-        assert told[0]["labels"]["instance"] in told[0]["annotations"]["summary"]
-    finally:
-        other.stop()
+# The last test that uses the module's stack: its service is gone after it.
+def test_a_service_that_dies_is_reported_by_name(stack):
+    assert until(lambda: stack.query('up{job="inspection"} == 1'))
+    assert not stack.got("alert_webhook", "ServiceDown")
+    stack.service.stop()
+    assert until(lambda: stack.got("alert_webhook", "ServiceDown"))
+    told = [one for _, body in stack.received for one in body["alerts"] if one["labels"]["alertname"] == "ServiceDown"]
+    assert told[0]["labels"]["instance"] == f"127.0.0.1:{stack.service.port}"
+    assert told[0]["labels"]["instance"] in told[0]["annotations"]["summary"]
