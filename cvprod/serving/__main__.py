@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import auth, logs
-from .model import ModelError
+from .card import ModelError
 from .settings import DEFAULT_MODEL, SettingsError, load
 
 

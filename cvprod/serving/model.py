@@ -15,33 +15,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .card import Card, ModelError, keep, read
 
 if TYPE_CHECKING:
     import onnxruntime as ort
 
+__all__ = ["SIDE", "TOLERANCE", "Card", "Model", "ModelError", "calibrate", "keep", "open_session", "pattern", "read"]
+
 SIDE = 96
 #: How far the logits of the self test may be off: INT8 kernels of different CPUs round differently.
 TOLERANCE = 1.0
-
-
-class ModelError(ValueError):
-    """A model that must not serve; the message says what is wrong with it, without the path of the file."""
-
-
-class Card(BaseModel):
-    """What a model says about itself. `file` is relative to the card."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    name: str = Field(pattern=r"^[\w.-]{1,64}$")
-    version: str = Field(pattern=r"^[\w.+-]{1,64}$")
-    file: str
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    classes: tuple[str, ...] = Field(min_length=2)
-    temperature: float = Field(gt=0, le=100)
-    self_test: tuple[float, ...]
-    calibration: dict[str, float] = {}
 
 
 def pattern() -> np.ndarray:
@@ -51,7 +35,7 @@ def pattern() -> np.ndarray:
 
 def open_session(data: bytes, device: str = "cpu") -> ort.InferenceSession:
     """One thread, no spinning: a worker process has one core, and waits without burning it. Raises ModelError."""
-    import onnxruntime as ort  # here, because the supervisor reads cards and never runs a network
+    import onnxruntime as ort  # here, so that cards can be read without it
 
     ort.disable_telemetry_events()
     options = ort.SessionOptions()
@@ -140,44 +124,6 @@ class Model:
     @property
     def version(self) -> str:
         return self.card.version
-
-
-def read(path: Path) -> tuple[Card, bytes]:
-    """A card and the bytes of its file, which must be those of the card's hash. Raises ModelError."""
-    path = Path(path)
-    where = path if path.suffix == ".json" else path.with_suffix(".json")
-    try:
-        card = Card.model_validate_json(where.read_bytes())
-    except OSError:
-        raise ModelError(
-            "there is no card beside the model; write one with `python -m cvprod.serving calibrate`"
-        ) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ModelError(f"the model's card: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    try:
-        data = (where.parent / card.file).read_bytes()
-    except OSError:
-        raise ModelError("the file that the model's card names cannot be read") from None
-    if hashlib.sha256(data).hexdigest() != card.sha256:
-        raise ModelError("the model file is not the one that its card names (SHA-256 differs)")
-    return card, data
-
-
-def keep(path: Path, folder: Path) -> Path:
-    """Copy a checked model into a folder of our own, so that a worker started later gets the same bytes whatever has
-    happened to the original since. Returns the copy's card. Raises ModelError."""
-    card, data = read(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    name = f"{card.name}-{card.sha256[:16]}-{hashlib.sha256(card.model_dump_json().encode()).hexdigest()[:8]}"
-    for suffix, content in (
-        (".onnx", data),
-        (".json", card.model_copy(update={"file": f"{name}.onnx"}).model_dump_json().encode()),
-    ):
-        partial = folder / f"{name}{suffix}.{os.getpid()}"
-        partial.write_bytes(content)
-        partial.replace(folder / f"{name}{suffix}")
-    return folder / f"{name}.json"
 
 
 def calibrate(

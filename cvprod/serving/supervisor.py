@@ -23,8 +23,8 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .card import ModelError, keep
 from .logs import log
-from .model import ModelError, keep
 from .settings import Settings, SettingsError
 
 _START_SECONDS = 60.0
@@ -263,15 +263,15 @@ class Supervisor:
         self._spawn(self._bury(worker))
 
     async def _bury(self, worker: _Worker) -> None:
+        if self.stopping:
+            if not self.workers:
+                self._done.set()
+            return
         if worker.pid:
             with contextlib.suppress(OSError):
                 from prometheus_client import multiprocess
 
                 multiprocess.mark_process_dead(worker.pid, str(self.metrics))
-        if self.stopping:
-            if not self.workers:
-                self._done.set()
-            return
         self.failures += 0 if worker.ready else 1
         reason = worker.error or "it was killed, or crashed"
         log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
