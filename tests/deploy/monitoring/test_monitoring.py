@@ -335,7 +335,7 @@ class Stack:
 
     def _start(self):
         self.hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        threading.Thread(target=self.hook.serve_forever, daemon=True).start()
+        threading.Thread(target=self.hook.serve_forever, args=(0.02,), daemon=True).start()
         self.balanced, stats = free_port(), free_port()
         services = {f"SERVICE_{i}": f"127.0.0.1:{self.service.port if i == 1 else free_port()}" for i in (1, 2, 3)}
         self._launch([tool("haproxy"), "-db", "-f", root() / "deploy/haproxy/haproxy.cfg"], {

@@ -174,7 +174,7 @@ def stub():
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     server.seen, server.plays = [], []
     server.address = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
