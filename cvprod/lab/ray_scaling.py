@@ -40,7 +40,10 @@ def main(folder, port):
             "min_replicas": 1, "max_replicas": 2, "target_ongoing_requests": 2, "upscale_delay_s": 1.0,
             "downscale_delay_s": 2.0, "metrics_interval_s": 0.25, "look_back_period_s": 1.0,
         }  # fmt: skip
-        serve.run(Inspection.options(autoscaling_config=scaling, max_queued_requests=200).bind(), name="inspection")
+        impatient = Inspection.options(
+            autoscaling_config=scaling, max_queued_requests=200, graceful_shutdown_wait_loop_s=0.1
+        )
+        serve.run(impatient.bind(), name="inspection")
         while not over.wait(0.25):
             status = serve.status().applications["inspection"].deployments["Inspection"]
             running = sum(count for state, count in status.replica_states.items() if str(state) == "RUNNING")

@@ -37,5 +37,4 @@ if __name__ == "__main__":
         while True:
             time.sleep(1)
     finally:
-        serve.shutdown()
         ray.shutdown()
