@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
     Description,
@@ -53,7 +54,7 @@ def convert(
     path = Path(path).with_suffix(SUFFIX)
     ct = need("coremltools", INSTALL, chatty=True)
     with quiet(native=True), torch.no_grad():
-        traced = torch.jit.trace(model.eval(), torch.zeros(1, *INPUT))
+        traced = torch.jit.trace(recordable(model), torch.zeros(1, *INPUT))
         shape = ct.Shape((ct.RangeDim(1, BATCH, default=1), *INPUT))
         package = ct.convert(
             traced,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
     Description,
@@ -49,7 +50,7 @@ def convert(
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
-        network = model.eval()
+        network = recordable(model)
         if data is not None:
             network = quantize(network, data)
         exported = torch.export.export(network, (torch.zeros(1, *INPUT),))
@@ -75,6 +76,9 @@ def quantize(model: torch.nn.Module, calibration: np.ndarray) -> torch.nn.Module
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 
         quantizer = XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True))
+        # Those with batch norm are for training; prepare_pt2e folds it before it looks for patterns. To search for one
+        # it exports an example of it, which takes as long as all else here.
+        quantizer.SUPPORTED_PATTERNS = [p for p in quantizer.SUPPORTED_PATTERNS if not p.is_qat]
         graph = torch.export.export(model.eval(), (torch.zeros(1, *INPUT),)).module()
         prepared = prepare_pt2e(graph, quantizer)
         for tile in torch.from_numpy(calibration):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
     Description,
@@ -20,6 +21,7 @@ from cvprod.runtimes.interface import (
     check_logits,
     check_precision,
     check_threads,
+    checked,
     need,
     quiet,
     size_of,
@@ -53,7 +55,7 @@ def convert(
     # In a notebook its progress goes through IPython's display, which no redirection of streams can mute.
     need("litert_torch._config", INSTALL_CONVERTER).config.show_progress = False
     with quiet(native=True):
-        edge = litert_torch.convert(model.eval(), (torch.zeros(1, *INPUT),))
+        edge = litert_torch.convert(recordable(model), (torch.zeros(1, *INPUT),))
         edge.export(str(path))
     if data is not None:
         quantize(path, path, data, integer_ends=integer_ends)
@@ -61,7 +63,7 @@ def convert(
 
 
 def quantize(source: Path, target: Path, calibration: np.ndarray, *, integer_ends: bool = False) -> Path:
-    """Make a static INT8 file from a float one: calibration is float32 (N, 1, 96, 96).
+    """Make a static INT8 file from a float one: calibration is uint8 or float32 (N, 1, 96, 96).
 
     Ranges are the smallest and largest value that any tile gave. The quantiser's default, a moving average over tiles,
     forgets the extremes: the brightest tiles of a line would be clipped.
@@ -69,6 +71,7 @@ def quantize(source: Path, target: Path, calibration: np.ndarray, *, integer_end
     integer_ends: int8 input and output as well, as accelerators without floating point want it; callers then need the
     scales of both (`cvprod.edge.engine` reads them from the file). Otherwise both stay float32.
     """
+    calibration = checked(calibration)
     quantizer = need("ai_edge_quantizer.quantizer", INSTALL_CONVERTER, chatty=True)
     recipe = need("ai_edge_quantizer.recipe", INSTALL_CONVERTER)
     calibrator = need("ai_edge_quantizer.calibrator", INSTALL_CONVERTER)

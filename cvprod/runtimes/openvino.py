@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
     Description,
@@ -49,7 +50,7 @@ def convert(
     path = Path(path).with_suffix(SUFFIX)
     ov = need("openvino", INSTALL)
     with quiet(native=True), torch.no_grad():
-        graph = ov.convert_model(model.eval(), example_input=torch.zeros(2, *INPUT), input=[-1, *INPUT])
+        graph = ov.convert_model(recordable(model), example_input=torch.zeros(2, *INPUT), input=[-1, *INPUT])
         if data is not None:
             graph = quantize(graph, data)
         ov.save_model(graph, str(path), compress_to_fp16=precision == "fp16")

@@ -33,6 +33,8 @@ LINEUP: dict[str, tuple[str, str, dict]] = {
     "ExecuTorch INT8": ("executorch", "int8", {}),
 }
 REFERENCE = "PyTorch eager"
+#: Whose `quantize` makes the INT8 file from the float32 file, so that one conversion serves both.
+FROM_FILE = ("onnxruntime", "litert")
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,14 @@ def convert_all(
     """Convert once for every (runtime, precision) in the line-up, but for those in `made`; returns label -> file."""
     made = dict(made or {})
     for runtime, precision, _ in lineup.values():
-        if (runtime, precision) not in made:
-            path = Path(folder) / f"{runtime}_{precision}"
-            made[runtime, precision] = get(runtime).convert(model, path, precision=precision, calibration=calibration)
+        if (runtime, precision) in made:
+            continue
+        engine, path = get(runtime), Path(folder) / f"{runtime}_{precision}"
+        floats = made.get((runtime, "fp32"))
+        if precision == "int8" and runtime in FROM_FILE and floats is not None:
+            made[runtime, precision] = engine.quantize(floats, path.with_suffix(engine.SUFFIX), calibration)
+        else:
+            made[runtime, precision] = engine.convert(model, path, precision=precision, calibration=calibration)
     return {label: made[runtime, precision] for label, (runtime, precision, _) in lineup.items()}
 
 

@@ -39,3 +39,12 @@ def test_table_chart_and_ledger_hold_a_runtime_that_takes_fewer_threads(tiles):
     figure = runtime_charts.latencies(both)
     assert [label.get_text() for label in figure.axes[0].get_legend().get_texts()] == ["1 thread", "2 threads"]
     plt.close(figure)
+
+
+def test_eight_bits_are_made_from_the_float_file_that_is_there(converted, tiles, tmp_path):
+    lineup = {"floats": ("onnxruntime", "fp32", {}), "bytes": ("onnxruntime", "int8", {})}
+    made = {("onnxruntime", "fp32"): converted("onnxruntime")}
+    files = parity.convert_all(None, tmp_path, tiles.images, lineup, made=made)  # there is nothing to convert
+    assert files["floats"] == made["onnxruntime", "fp32"] and files["bytes"].parent == tmp_path
+    logits = parity.answers(parity.load_all(files, lineup=lineup), tiles)
+    assert 0 < np.abs(logits["bytes"] - logits["floats"]).max() < 0.1 * np.abs(logits["floats"]).max()
