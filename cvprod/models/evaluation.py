@@ -131,8 +131,10 @@ class Evaluation:
         }
 
 
-def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 256) -> Evaluation:
+def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 64) -> Evaluation:
     """Run `predict` (uint8 (n, 1, S, S) -> logits (n, 7)) over the set in batches, and score it.
+
+    The activations of a larger batch than the default fit no CPU's cache, and a tile takes longer.
 
     Raises ValueError for an empty set, and when `predict` returns another shape or a value that is not finite: a
     broken export must not pass for a bad model.
@@ -154,11 +156,12 @@ def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 256) -> Evaluat
     return Evaluation(np.concatenate(parts), np.asarray(tileset.labels, dtype=np.int64))
 
 
-def predictor(model: nn.Module, threads: int | None = None, batch: int = 64) -> Predict:
+def predictor(model: nn.Module, threads: int | None = None, batch: int = 32) -> Predict:
     """The module as a `predict` function: uint8 ndarray (N, 1, 96, 96) -> float32 ndarray (N, 7).
 
     Puts the module in eval mode. threads: torch threads during the call (restored after); None leaves them. batch:
-    tiles in one forward pass, which bounds the memory whatever N is.
+    tiles in one forward pass, which bounds the memory whatever N is; with more, a layer's output outgrows 32 MB, and
+    glibc fetches such a block from the system anew each time.
     """
     model.eval()
 

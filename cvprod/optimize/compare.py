@@ -72,7 +72,11 @@ class Workshop:
     def student_onnx(self, name: str) -> Path:
         """A shipped student as a float32 ONNX file."""
         path = self.folder / f"{name}.onnx"
-        return path if path.is_file() else fuse.export(zoo.load_student(name), path)
+        if path.is_file():
+            return path
+        if name == "student_pruned":  # the student's layers, with fewer channels
+            return fuse.with_weights(self.student_onnx("student"), zoo.load_student(name), path)
+        return fuse.export(zoo.load_student(name), path)
 
     def make(self, name: str) -> Candidate:
         """The candidate of this name. Raises ValueError, with the known names, for another."""

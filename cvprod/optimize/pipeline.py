@@ -100,6 +100,7 @@ def run_pipeline(
     config: PipelineConfig = PipelineConfig(),
     *,
     teacher: nn.Module | None = None,
+    ask_teacher: Predict | None = None,
     start: nn.Module | None = None,
     data: TrainingSet | None = None,
     test: TileSet | None = None,
@@ -108,11 +109,13 @@ def run_pipeline(
 ) -> PipelineResult:
     """Distil -> prune -> fine-tune -> INT8, each step judged on the same test tiles.
 
-    teacher: by default the shipped baseline. start: a trained student with which to begin at pruning. data, test: by
-    default as the configuration says. folder: where `pipeline.onnx` is written, by default a new temporary one.
+    teacher: by default the shipped baseline. ask_teacher: its answers from a quicker runtime, by default PyTorch.
+    start: a trained student with which to begin at pruning. data, test: by default as the configuration says.
+    folder: where `pipeline.onnx` is written, by default a new temporary one.
     """
     folder = Path(folder or tempfile.mkdtemp(prefix="cvprod-pipeline-"))
     teacher = teacher or load(BASELINE)
+    ask_teacher = ask_teacher or predictor(teacher)
     test = test or book_tiles("test", config.test_tiles)
     steps: list[Step] = []
 
@@ -125,8 +128,8 @@ def run_pipeline(
         begun = time.perf_counter()
         if data is None:
             raw = book_tiles("train", config.tiles, conditions=config.conditions)
-            data = TrainingSet(raw.images, raw.labels, ask(predictor(teacher), raw.images, progress=progress))
-        judge("teacher", predictor(teacher), state_bytes(teacher), teacher, begun)
+            data = TrainingSet(raw.images, raw.labels, ask(ask_teacher, raw.images, progress=progress))
+        judge("teacher", ask_teacher, state_bytes(teacher), teacher, begun)
 
         begun = time.perf_counter()
         if start is None:

@@ -326,11 +326,11 @@ def pt2e(model: nn.Module, images: np.ndarray, *, train: Callable[[nn.Module], o
         allow_exported_model_train_eval(prepared)
         if train:
             train(prepared)
-        else:
+            prepared.eval()
+        else:  # was recorded in eval mode
             with torch.inference_mode():
                 for start in range(0, len(images), 64):
                     prepared(torch.from_numpy(images[start : start + 64]))
-        prepared.eval()
         converted = convert_pt2e(prepared)
         allow_exported_model_train_eval(converted)
     converted.eval()  # on an exported module it returns nothing

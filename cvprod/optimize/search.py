@@ -13,13 +13,14 @@ import numpy as np
 import optuna
 import pandas as pd
 import torch
+from torch import nn
 
 from cvprod import measure
 from cvprod.models.evaluation import evaluate, predictor
 from cvprod.surface import TileSet
 
 from .distill import TrainingSet, fit
-from .fuse import export, onnx_predict
+from .fuse import export, onnx_predict, with_weights
 from .student import student
 
 STEM = (16, 24, 32, 48)
@@ -47,12 +48,20 @@ def _eights(width: float) -> int:
 TILE = np.zeros((1, 1, 96, 96), np.uint8)  # what it shows does not matter for time
 
 
-def latency_ms(shape: dict, file: str | Path, *, repeats: int = 60) -> float:
+def latency_ms(shape: dict, file: str | Path, *, repeats: int = 60, graphs: dict | None = None) -> float:
     """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; weights do not matter for it.
 
-    file: where the exported network is written.
+    file: where the exported network is written. graphs: files of earlier calls by the names of their layers; the next
+    network with these layers takes its graph from there, and the first one is added.
     """
-    predict = onnx_predict(export(student(**shape), Path(file)))
+    network = student(**shape)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):  # the exporter stores tensors that are equal, as those of a new network are, once
+            nn.init.normal_(parameter)
+    graphs, layers = {} if graphs is None else graphs, tuple(network.state_dict())
+    path = with_weights(graphs[layers], network, file) if layers in graphs else export(network, file)
+    graphs.setdefault(layers, path)
+    predict = onnx_predict(path)
     return measure.latency(lambda: predict(TILE), repeats=repeats).p50_ms
 
 
@@ -81,6 +90,7 @@ def search(
     """
     folder = Path(tempfile.mkdtemp(prefix="cvprod-search-"))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    graphs: dict[tuple[str, ...], Path] = {}
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, trials // 2))
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
 
@@ -89,7 +99,8 @@ def search(
         file = folder / f"trial{trial.number}.onnx"
         trial.set_user_attr("shape", shape)
         trial.set_user_attr("file", str(file))
-        return latency_ms(shape, file), proxy_accuracy(shape, data, validation, steps=steps, batch=batch, seed=seed)
+        latency = latency_ms(shape, file, graphs=graphs)
+        return latency, proxy_accuracy(shape, data, validation, steps=steps, batch=batch, seed=seed)
 
     study.optimize(objective, n_trials=trials)
     return study

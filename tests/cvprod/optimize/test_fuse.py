@@ -1,6 +1,7 @@
 """Fusion changes the arithmetic, never the function."""
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import nn
@@ -97,21 +98,43 @@ def test_optimisation_leaves_fewer_operators(exported):
     assert none["BatchNormalization"] == 0  # folded by the exporter already
 
 
-def test_other_weights_in_the_same_graph_are_what_an_export_would_be(exported, tmp_path):
+@pytest.mark.parametrize("widths", [(16, (16, 16), (16, 16)), (24, (8, 16), (24, 48))], ids=["same", "other"])
+def test_other_weights_and_widths_in_the_same_graph_are_what_an_export_would_be(exported, tmp_path, widths):
     torch.manual_seed(1)
-    other = _shaken(student(16, (16, 16), (16, 16)))
+    other = _shaken(student(*widths))
     images = np.random.default_rng(0).integers(0, 256, (3, 1, 96, 96), dtype=np.uint8)
-    answer = fuse.onnx_predict(fuse.with_weights(exported[1], other, tmp_path / "new" / "net.onnx"))(images)
-    np.testing.assert_array_equal(answer, fuse.onnx_predict(fuse.export(other, tmp_path / "net.onnx"))(images))
+    quick, slow = fuse.with_weights(exported[1], other, tmp_path / "new" / "n.onnx"), fuse.export(other, tmp_path / "n")
+    onnx.checker.check_model(quick, full_check=True)
+    answer = fuse.onnx_predict(quick)(images)
+    np.testing.assert_array_equal(answer, fuse.onnx_predict(slow)(images))
+    assert fuse.operators(quick, level="all").total() == fuse.operators(slow, level="all").total()
     assert np.abs(answer - fuse.onnx_predict(exported[1])(images)).max() > 0.1
 
 
+def _strided(model):
+    """All weights keep their names and shapes, but a block no longer halves the side."""
+    model.body.blocks[1].reduce[0].stride = model.body.blocks[1].skip[0].stride = (1, 1)
+    return model
+
+
+def _dilated(model):
+    model.body.stem[0].dilation = model.body.stem[0].padding = (2, 2)
+    return model
+
+
 @pytest.mark.parametrize(
-    ("widths", "named"), [((24, (16, 16), (16, 16)), "shape .16, 24, "), ((16, (16,), (16,)), "shape None")]
+    ("other", "why"),
+    [
+        (lambda: student(16, (16,), (16,)), "only it has body.blocks.1"),
+        (lambda: student(16, (16, 16, 16), (16, 16, 16)), "only the network has body.blocks.2"),
+        (lambda: _dilated(student(16, (16, 16), (16, 16))), "apart"),
+        (lambda: _strided(student(16, (16, 16), (16, 16))), "apart"),
+    ],
+    ids=["shorter", "longer", "dilated", "strided"],
 )
-def test_another_architecture_needs_an_export_of_its_own(exported, tmp_path, widths, named):
-    with pytest.raises(ValueError, match=f"another architecture: it has body.*{named}"):
-        fuse.with_weights(exported[1], student(*widths), tmp_path / "net.onnx")
+def test_another_architecture_needs_an_export_of_its_own(exported, tmp_path, other, why):
+    with pytest.raises(ValueError, match=f"another architecture: .*{why}.*Export the network itself"):
+        fuse.with_weights(exported[1], _shaken(other()), tmp_path / "net.onnx")
     assert not (tmp_path / "net.onnx").exists()
 
 

@@ -227,7 +227,7 @@ def test_unknown_technique_lists_the_known(tmp_path, tiles):
 def test_search_finds_the_planted_trade_off(monkeypatch, tiles):
     """With latency and accuracy both growing with the widths, every fast-enough trial is kept, and pick takes one."""
     size = lambda shape: shape["stem"] + sum(shape["outputs"])  # noqa: E731
-    monkeypatch.setattr(search, "latency_ms", lambda shape, file: size(shape) / 100)
+    monkeypatch.setattr(search, "latency_ms", lambda shape, *a, **k: size(shape) / 100)
     monkeypatch.setattr(search, "proxy_accuracy", lambda shape, *a, **k: 1 - 10 / size(shape))
     study = search.search(TrainingSet(tiles.images, tiles.labels), tiles, trials=12)
     sizes = {size(t.user_attrs["shape"]) for t in study.trials}
@@ -248,7 +248,7 @@ def test_a_wider_network_takes_longer(tmp_path):
 def test_the_front_is_timed_anew_and_a_moment_that_was_busy_does_not_decide_it(monkeypatch, tiles):
     """A study in which every trial took the same time: the front knows better, from the networks themselves."""
     timed = search.latency_ms
-    monkeypatch.setattr(search, "latency_ms", lambda shape, file: 0 * timed(shape, file, repeats=1) + 1)
+    monkeypatch.setattr(search, "latency_ms", lambda *a, **k: 0 * timed(*a, repeats=1, **k) + 1)
     monkeypatch.setattr(search, "proxy_accuracy", lambda shape, *a, **k: 0.5)
     study = search.search(TrainingSet(tiles.images, tiles.labels), tiles, trials=4)
     assert len(study.best_trials) == 4
