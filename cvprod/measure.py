@@ -165,7 +165,7 @@ def throughput(fn: Callable[[], object], *, batch: int = 1, seconds: float = 1.0
     return calls * batch / elapsed
 
 
-def parallelism(n: int = 2, *, seconds: float = 0.05, turns: int = 11) -> float:
+def parallelism(n: int = 2, *, seconds: float = 0.03, turns: int = 11) -> float:
     """How many times the work of one process `n` processes get done side by side, right now on this machine.
 
     The median of `turns` measurements, each of one process, of all, and of one again, for `seconds` each: short ones,
@@ -178,7 +178,7 @@ def parallelism(n: int = 2, *, seconds: float = 0.05, turns: int = 11) -> float:
     return _probe(n, seconds, turns)[0]
 
 
-def _probe(n: int, seconds: float = 0.05, turns: int = 11) -> tuple[float, float]:
+def _probe(n: int, seconds: float = 0.03, turns: int = 11) -> tuple[float, float]:
     """`parallelism`, and the share of its time for which a process really ran: both are medians."""
     found, ran = [], []
     with contextlib.ExitStack() as stack:
@@ -203,6 +203,8 @@ def undisturbed(share: float = 0.75) -> bool:
     A claim about time says something about the program only where this holds. It does not where a neighbour takes a
     core, nor where two "cores" are threads of one, nor where there are more programs than cores: then each process
     gets its turn, two of them get twice as many, and only their waiting tells.
+
+    Takes a second, so ask last, and only where a claim seems false: `assert claim or not undisturbed()`.
     """
     cores = int(machine()["cores"])
     found, ran = _probe(cores)

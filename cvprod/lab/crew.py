@@ -37,18 +37,18 @@ def texture(jpeg: bytes) -> int:
 
 
 def rates(
-    work: Callable[[bytes], int], jpegs: Sequence[bytes], *, workers: int = 2, turns: int = 5
-) -> dict[str, np.ndarray]:
-    """Pictures a second by one thread, by coroutines, by threads and by processes: (turns,) for each.
+    works: Mapping[str, Callable[[bytes], int]], jpegs: Sequence[bytes], *, workers: int = 2, turns: int = 5
+) -> dict[str, dict[str, np.ndarray]]:
+    """Pictures a second by one thread, by coroutines, by threads and by processes: work -> way -> (turns,).
 
     In each turn all ways follow each other (`measure.compare`, whose untimed calls start and warm the pools), so that a
     machine which gets faster or slower meanwhile does so for all of them: compare rates of the same turn.
-    Raises ValueError without pictures or turns; what `work` raises ends the measurement.
+    Raises ValueError without pictures or turns; what a work raises ends the measurement.
     """
     if not len(jpegs) or turns < 1:
         raise ValueError(f"rates needs pictures and at least one turn, not {len(jpegs)} and {turns}.")
 
-    async def every() -> list[int]:
+    async def every(work: Callable[[bytes], int]) -> list[int]:
         async def one(jpeg: bytes) -> int:
             return work(jpeg)
 
@@ -56,20 +56,23 @@ def rates(
 
     # Not fork: a copy of a process that has threads (OpenMP, gRPC, Jupyter) may inherit a lock that nobody frees.
     spawn = multiprocessing.get_context("spawn")
+    found = {}
     # One thread for the event loop: a notebook has one of its own in this thread, and asyncio allows one a thread.
     with (
         ThreadPoolExecutor(1) as loop,
         ThreadPoolExecutor(workers) as threads,
         ProcessPoolExecutor(workers, mp_context=spawn) as processes,
     ):
-        ways = {
-            "one thread": lambda: [work(jpeg) for jpeg in jpegs],
-            "asyncio": lambda: loop.submit(lambda: asyncio.run(every())).result(),
-            "threads": lambda: list(threads.map(work, jpegs)),
-            "processes": lambda: list(processes.map(work, jpegs, chunksize=8)),
-        }
-        timed = measure.compare(ways, warmup=0, repeats=turns, rounds=turns)
-    return {way: len(jpegs) / found.samples for way, found in timed.items()}
+        for name, work in works.items():
+            ways = {
+                "one thread": lambda work=work: [work(jpeg) for jpeg in jpegs],
+                "asyncio": lambda work=work: loop.submit(lambda: asyncio.run(every(work))).result(),
+                "threads": lambda work=work: list(threads.map(work, jpegs)),
+                "processes": lambda work=work: list(processes.map(work, jpegs, chunksize=8)),
+            }
+            timed = measure.compare(ways, warmup=0, repeats=turns, rounds=turns)
+            found[name] = {way: len(jpegs) / took.samples for way, took in timed.items()}
+    return found
 
 
 def lock_shares(fns: Mapping[str, Callable[[], object]], *, seconds: float = 0.05, turns: int = 5) -> dict[str, float]:

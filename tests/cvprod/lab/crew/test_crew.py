@@ -12,20 +12,23 @@ JPEG = hostile.encode(hostile.GREY, "JPEG")
 
 
 def test_every_way_does_all_the_work_in_every_turn():
-    found = crew.rates(crew.texture, [JPEG] * 16, turns=3)
-    assert list(found) == ["one thread", "asyncio", "threads", "processes"]
-    assert all(rate.shape == (3,) and (rate > 0).all() for rate in found.values())
+    works = {"texture": crew.texture, "inspect": crew.inspect}
+    found = crew.rates(works, [JPEG] * 16, turns=3)
+    assert list(found) == list(works)
+    for ways in found.values():
+        assert list(ways) == ["one thread", "asyncio", "threads", "processes"]
+        assert all(rate.shape == (3,) and (rate > 0).all() for rate in ways.values())
 
 
 @pytest.mark.parametrize(("jpegs", "turns"), [([], 1), ([JPEG], 0)])
 def test_nothing_to_measure_is_said(jpegs, turns):
     with pytest.raises(ValueError, match=f"not {len(jpegs)} and {turns}"):
-        crew.rates(crew.texture, jpegs, turns=turns)
+        crew.rates({"texture": crew.texture}, jpegs, turns=turns)
 
 
 def test_an_error_in_the_work_is_raised_here():
     with pytest.raises(Exception, match=r".+"):
-        crew.rates(crew.inspect, [b"no picture"] * 8)
+        crew.rates({"inspect": crew.inspect}, [b"no picture"] * 8)
 
 
 def test_the_lock_probe_tells_sleep_from_python():
