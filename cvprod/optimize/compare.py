@@ -92,7 +92,9 @@ def _baseline(shop: Workshop) -> Candidate:
 def _reduced(name: str, dtype: torch.dtype) -> Callable[[Workshop], Candidate]:
     def make(shop: Workshop) -> Candidate:
         size = prune.state_bytes(shop.teacher) // 2
-        return Candidate(name, quantize.reduced(shop.teacher, dtype), size, f"eager, {str(dtype).split('.')[1]}")
+        return Candidate(
+            name, quantize.reduced(shop.teacher, dtype), size, f"eager, {str(dtype).split('.')[1]}, channels last"
+        )
 
     return make
 

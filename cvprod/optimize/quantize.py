@@ -183,8 +183,11 @@ def weight_bytes(model: nn.Module, bits: dict[str, int] | None = None) -> int:
 
 
 def reduced(model: nn.Module, dtype: torch.dtype) -> Predict:
-    """The network in float16 or bfloat16 on the CPU, weights and activations; answers in float32."""
-    model = copy.deepcopy(model).to(dtype).eval()
+    """The network in float16 or bfloat16 on the CPU, weights and activations; answers in float32.
+
+    Channels come last in memory: where a CPU has no such arithmetic, PyTorch's convolutions take a fifth of the time.
+    """
+    model = copy.deepcopy(model).to(dtype, memory_format=torch.channels_last).eval()
 
     @torch.inference_mode()
     def predict(images: np.ndarray) -> np.ndarray:
