@@ -332,15 +332,18 @@ def config_headers() -> list[tuple[bytes, bytes]]:
     return [(b"date", formatdate(usegmt=True).encode()), (b"x-content-type-options", b"nosniff")]
 
 
-def nursery(channel: socket.socket) -> int:
+def nursery(channel: socket.socket, *, grpc: bool = True) -> int:
     """Load every module once, then fork a worker for each request that comes over `channel`.
 
     A new interpreter takes seconds to import all this; a fork is there in milliseconds, and shares its memory. This
-    process has one thread and no event loop, so that forking it is safe.
+    process has one thread and no event loop, so that forking it is safe. grpc: whether the workers will speak it too.
     """
     import onnxruntime  # noqa: F401  (loaded here, used in the forks)
 
-    from . import grpc_server, v1  # noqa: F401
+    from . import v1  # noqa: F401
+
+    if grpc:
+        from . import grpc_server  # noqa: F401
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the supervisor decides
@@ -390,7 +393,7 @@ def main() -> int:
     """Started by the supervisor, with the descriptor of the nursery's channel."""
     settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
     logs.configure(settings.log_format, settings.log_level)
-    return nursery(socket.socket(fileno=int(sys.argv[1])))
+    return nursery(socket.socket(fileno=int(sys.argv[1])), grpc=settings.grpc_port > 0)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_wrong_arguments(arguments, why, capsys):
 
 def test_without_wrk_the_client_in_python_counts_the_same(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(serving.shutil, "which", lambda name: None)
-    arguments = ["--servers", "cvprod", "--network", "pipeline", "--seconds", "1", "--repeats", "1"]
+    arguments = ["--servers", "cvprod", "--network", "pipeline", "--seconds", "0.5", "--repeats", "1"]
     assert main(["serving", *arguments, "--json", str(tmp_path / "rows.json")]) == 0
     assert "apt-get install wrk" in capsys.readouterr().out
     rows = json.loads((tmp_path / "rows.json").read_text())
