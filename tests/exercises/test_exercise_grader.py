@@ -83,7 +83,7 @@ def test_endless_loop_and_dead_kernel_cost_only_their_own_question(tmp_path):
     path.write_text(text(notebook))
     before = path.read_bytes()
 
-    report = grade_file(path, EXERCISES, cell_seconds=8)
+    report = grade_file(path, EXERCISES, cell_seconds=3)
 
     loop, death, honest = report.marks
     assert loop.points == 0 and "endless loop" in loop.reason

@@ -85,7 +85,7 @@ def test_quick_cells_between_keep_the_machine_and_a_long_one_lets_others_in(tmp_
         "note('quick')",
         "note('cell')",
         long,
-        "note('cell')",
+        "note('cell')\nPath('over').touch()",
     ]
     tags = {"tags": ["timed"]}
     cells = [nbformat.v4.new_code_cell(source, metadata=tags if "'cell'" in source else {}) for source in sources]
@@ -98,7 +98,8 @@ def test_looks(turn):
         time.sleep(0.02)
     if Path("long").exists():
         Path("came").touch()
-    note("look")
+    if not Path("over").exists():  # after that there is nothing to see
+        note("look")
 """
     (tmp_path / "test_a.py").write_text(NOTE.replace("0.4", "0.1") + looks)
     done, notes = run(tmp_path)
