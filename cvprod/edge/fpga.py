@@ -49,10 +49,11 @@ def inputs(tiles: TileSet) -> np.ndarray:
 def train(x: np.ndarray, y: np.ndarray, *, steps: int = 1200, seed: int = 0) -> TinyNet:
     """Train on a few thousand tiles, flipped at random; returns the network in eval mode."""
     torch.manual_seed(seed)
-    net = TinyNet().train()
-    optimiser = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=1e-2)
+    # Channels last is the order of memory in which convolutions of few channels are quick.
+    net = TinyNet().train().to(memory_format=torch.channels_last)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=4e-3, weight_decay=1e-2, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 8e-3, total_steps=steps)
-    images, labels = torch.from_numpy(x), torch.from_numpy(y)
+    images, labels = torch.from_numpy(x).to(memory_format=torch.channels_last), torch.from_numpy(y)
     for _ in range(steps):
         pick = torch.randint(len(images), (128,))
         batch = images[pick]
@@ -62,7 +63,7 @@ def train(x: np.ndarray, y: np.ndarray, *, steps: int = 1200, seed: int = 0) -> 
         loss.backward()
         optimiser.step()
         schedule.step()
-    return net.eval()
+    return net.eval().to(memory_format=torch.contiguous_format)
 
 
 def layers(net: TinyNet) -> list[dict]:
