@@ -48,7 +48,9 @@ def _eights(width: float) -> int:
 TILE = np.zeros((1, 1, 96, 96), np.uint8)  # what it shows does not matter for time
 
 
-def latency_ms(shape: dict, file: str | Path, *, repeats: int = 60, graphs: dict | None = None) -> float:
+def latency_ms(
+    shape: dict, file: str | Path, *, repeats: int = 60, graphs: dict[tuple[str, ...], Path] | None = None
+) -> float:
     """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; weights do not matter for it.
 
     file: where the exported network is written. graphs: files of earlier calls by the names of their layers; the next
