@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -149,6 +150,25 @@ def compare(
             # One untimed call first: the previous candidate has just evicted this one's data from the caches.
             samples[name].append(latency(fns[name], warmup=1, repeats=int(share)).samples)
     return {name: Latency(np.concatenate(parts)) for name, parts in samples.items()}
+
+
+def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson score interval of a proportion; (nan, nan) without trials.
+
+    Unlike the textbook p +- 1.96 s it stays inside [0, 1] and is honest at 0 % and 100 %, where a good classifier
+    lives. Source: E. B. Wilson (1927), "Probable inference, the law of succession, and statistical inference".
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"successes must lie in 0..trials, got {successes} of {trials}")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
+    if trials == 0:
+        return float("nan"), float("nan")
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    p = successes / trials
+    centre = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * math.sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def throughput(fn: Callable[[], object], *, batch: int = 1, seconds: float = 1.0, warmup: int = 3) -> float:

@@ -7,7 +7,7 @@
 `python -m cvprod.models list | verify | train` does the same from a shell.
 """
 
-from .evaluation import Evaluation, evaluate, predictor, wilson
+from .evaluation import Evaluation, evaluate, predictor
 from .networks import (
     BASELINE,
     INPUT_SHAPE,
@@ -34,5 +34,5 @@ from .weights import (
 __all__ = [
     "BASELINE", "INPUT_SHAPE", "NETWORKS", "SIZE_LIMIT", "WEIGHTS", "Classifier", "Evaluation", "Normalise",
     "UnknownNetworkError", "WeightsError", "build", "card", "evaluate", "load", "load_weights", "predictor", "register",
-    "save_weights", "shipped", "total_size", "weights_path", "wilson",
+    "save_weights", "shipped", "total_size", "weights_path",
 ]  # fmt: skip

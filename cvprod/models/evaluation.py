@@ -9,36 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from math import isnan, sqrt
-from statistics import NormalDist
+from math import isnan
 
 import numpy as np
 import torch
 from torch import nn
 
+from cvprod.measure import wilson
 from cvprod.surface import CLASSES, TileSet
 
 Predict = Callable[[np.ndarray], np.ndarray]
 CLEAN = CLASSES.index("clean")
-
-
-def wilson(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a proportion; (nan, nan) without trials.
-
-    Unlike the textbook p +- 1.96 s it stays inside [0, 1] and is honest at 0 % and 100 %, where a good classifier
-    lives. Source: E. B. Wilson (1927), "Probable inference, the law of succession, and statistical inference".
-    """
-    if not 0 <= successes <= trials:
-        raise ValueError(f"successes must lie in 0..trials, got {successes} of {trials}")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
-    if trials == 0:
-        return float("nan"), float("nan")
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    p = successes / trials
-    centre = (p + z**2 / (2 * trials)) / (1 + z**2 / trials)
-    half = z / (1 + z**2 / trials) * sqrt(p * (1 - p) / trials + z**2 / (4 * trials**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 @dataclass(frozen=True, eq=False)

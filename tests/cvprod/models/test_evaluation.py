@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from cvprod.models import Evaluation, evaluate, predictor, wilson
+from cvprod.measure import wilson
+from cvprod.models import Evaluation, evaluate, predictor
 from cvprod.surface import CLASSES, TileSet
 
 N = len(CLASSES)
