@@ -8,6 +8,8 @@ first import of prometheus_client.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
@@ -95,10 +97,29 @@ class Route:
         return counter
 
 
+class _Workers(multiprocess.MultiProcessCollector):
+    """All workers' files, but for those that are still empty.
+
+    prometheus_client creates a file and gives it its size after that. The library's own collector fails at one that is
+    read in between, so a scrape failed now and then while a worker started, and for ever where a full disk had refused
+    the size.
+    """
+
+    def collect(self) -> Iterable[prometheus.Metric]:
+        return self.merge([str(file) for file in Path(self._path).glob("*.db") if _begun(file)], accumulate=True)
+
+
+def _begun(file: Path) -> bool:
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:  # of a dead worker, and the supervisor was quicker
+        return False
+
+
 def expose() -> bytes:
     """The exposition text: of all workers where there are several, else of this process."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)
+        _Workers(registry)
         return generate_latest(registry)
     return generate_latest()

@@ -420,6 +420,7 @@ def test_metrics_that_cannot_be_stored_fail_no_inspection():
     with Service("--workers", 1, "--latency-budget-ms", 5000) as service:
         limit_files(service, 4096)
         assert {service.ask("/v1/inspect", JPEG).status for _ in range(5)} == {200}
+        assert service.ask("/metrics").status == 200
 
 
 @needs_limits

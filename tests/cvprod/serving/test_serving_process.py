@@ -132,6 +132,18 @@ def test_metrics_add_up_over_the_workers(service):
     assert service.get("/metrics").count("cvprod_model_info{") == 1
 
 
+def test_a_scrape_passes_over_a_file_that_a_worker_has_only_just_created(service):
+    workers = psutil.Process(service.process.pid).children(recursive=True)
+    places = {worker.environ().get("PROMETHEUS_MULTIPROC_DIR") for worker in workers} - {None}
+    empty = Path(places.pop()) / "counter_4194305.db"  # a number that no process has
+    before = {name for name in metrics(service) if name.startswith("cvprod_batch")}
+    empty.touch()
+    try:
+        assert before and {name for name in metrics(service) if name.startswith("cvprod_batch")} == before
+    finally:
+        empty.unlink()
+
+
 # --- rude clients ------------------------------------------------------------------------------------------
 
 
