@@ -17,6 +17,7 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
+from cvprod.garbage import uncollected
 from cvprod.models import INPUT_SHAPE
 from cvprod.models.evaluation import Predict
 
@@ -95,17 +96,18 @@ def export(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.uin
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     example = torch.zeros(2, 1, 96, 96).to(dtype)
-    torch.onnx.export(
-        recordable(model),
-        (example,),
-        path,
-        dynamo=True,
-        input_names=["pixels"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        external_data=False,
-        verbose=False,
-    )
+    with uncollected():
+        torch.onnx.export(
+            recordable(model),
+            (example,),
+            path,
+            dynamo=True,
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
     return path
 
 

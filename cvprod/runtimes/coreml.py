@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.garbage import uncollected
 from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
@@ -53,7 +54,7 @@ def convert(
     check_precision(precision if precision != "int8" else "fp16", PRECISIONS, calibration)
     path = Path(path).with_suffix(SUFFIX)
     ct = need("coremltools", INSTALL, chatty=True)
-    with quiet(native=True), torch.no_grad():
+    with quiet(native=True), uncollected(), torch.no_grad():
         traced = torch.jit.trace(recordable(model), torch.zeros(1, *INPUT))
         shape = ct.Shape((ct.RangeDim(1, BATCH, default=1), *INPUT))
         package = ct.convert(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.garbage import uncollected
 from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
@@ -46,7 +47,7 @@ def convert(
     data = check_precision(precision, PRECISIONS, calibration)
     path = Path(path).with_suffix(SUFFIX)
     need("executorch.exir", INSTALL, chatty=True)
-    with quiet(native=True), torch.no_grad():
+    with quiet(native=True), uncollected(), torch.no_grad():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
@@ -68,7 +69,7 @@ def convert(
 def quantize(model: torch.nn.Module, calibration: np.ndarray) -> torch.nn.Module:
     """A graph module with quantise/dequantise pairs where XNNPACK computes in INT8; calibration float32."""
     need("torchao", INSTALL)
-    with quiet(native=True), torch.no_grad():
+    with quiet(native=True), uncollected(), torch.no_grad():
         from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
             XNNPACKQuantizer,
             get_symmetric_quantization_config,

@@ -21,6 +21,7 @@ from types import ModuleType
 import numpy as np
 
 from cvprod.chatter import quiet
+from cvprod.garbage import uncollected
 from cvprod.surface import CLASSES, INPUT_SIZE
 
 #: Shape of one network input, channel first.
@@ -171,7 +172,7 @@ def need(package: str, install: str, *, chatty: bool = False) -> ModuleType:
     chatty: its native libraries print while they are loaded, before any setting of theirs can be reached; mute them.
     """
     try:
-        with quiet(native=chatty):
+        with quiet(native=chatty), uncollected():
             return importlib.import_module(package)
     except ImportError as error:
         raise MissingRuntimeError(f"{package} does not import ({error}); install it: pip install {install}") from error

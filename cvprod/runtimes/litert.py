@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.garbage import uncollected
 from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
@@ -54,7 +55,7 @@ def convert(
     litert_torch = need("litert_torch", INSTALL_CONVERTER, chatty=True)
     # In a notebook its progress goes through IPython's display, which no redirection of streams can mute.
     need("litert_torch._config", INSTALL_CONVERTER).config.show_progress = False
-    with quiet(native=True):
+    with quiet(native=True), uncollected():
         edge = litert_torch.convert(recordable(model), (torch.zeros(1, *INPUT),))
         edge.export(str(path))
     if data is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.garbage import uncollected
 from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     INPUT,
@@ -57,7 +58,7 @@ def convert(
     path = Path(path).with_suffix(SUFFIX)
     onnx = need("onnx", INSTALL_CONVERTER)
     need("onnxscript", INSTALL_CONVERTER)
-    with quiet(native=True):
+    with quiet(native=True), uncollected():
         torch.onnx.export(
             recordable(model),
             (torch.zeros(2, *INPUT),),
