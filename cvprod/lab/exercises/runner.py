@@ -26,6 +26,7 @@ from cvprod.lab.exercises.course import CELL_SECONDS, NOTEBOOK_SECONDS
 WALL_FACTOR = (
     5  # the limit counts the kernel's own CPU seconds, so a busy machine fails nobody; one that sleeps ends too
 )
+KILL_SECONDS = 5  # a killed process is gone at once, but for a busy machine, or one that waits for a disk
 KEPT_CHARACTERS = 20_000  # of one cell's output; a flood is drained, not stored
 # exit() in a cell would end the kernel a moment after the cell has "succeeded".
 _PRELUDE = "get_ipython().ask_exit = lambda: None"
@@ -152,10 +153,15 @@ class Runner:
     @staticmethod
     def _kill_orphans(home: str) -> None:
         """End what the kernel started and is no longer its child: such a process still has its environment."""
+        killed = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 if process.environ().get("IPYTHONDIR") == home:
                     process.kill()
+                    killed.append(process)
+        until = time.monotonic() + KILL_SECONDS
+        while any(map(_runs, killed)) and time.monotonic() < until:
+            time.sleep(0.005)
 
     def _cpu_seconds(self) -> float:
         """CPU seconds that the kernel has used; 0 once it is dead, which is seen elsewhere."""
@@ -205,6 +211,12 @@ class Runner:
         if reply["status"] != "ok" and not any(output.output_type == "error" for output in outputs):
             outputs.append(failure(reply.get("ename", "Aborted"), reply.get("evalue", "the cell did not run")))
         return reply
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _name(error: Exception) -> str:
