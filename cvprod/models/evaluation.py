@@ -7,6 +7,7 @@ another defect's name is an error of accuracy only: the strip is stopped all the
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from math import isnan
@@ -112,18 +113,20 @@ class Evaluation:
         }
 
 
-def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 64) -> Evaluation:
+def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 64, workers: int = 1) -> Evaluation:
     """Run `predict` (uint8 (n, 1, S, S) -> logits (n, 7)) over the set in batches, and score it.
 
-    The activations of a larger batch than the default fit no CPU's cache, and a tile takes longer.
+    The activations of a larger batch than the default fit no CPU's cache, and a tile takes longer. workers: Python
+    threads that share the batches, where `predict` bears that. PyTorch and ONNX Runtime do, and give up the
+    interpreter's lock while they compute; give them one thread each for their operators.
 
     Raises ValueError for an empty set, and when `predict` returns another shape or a value that is not finite: a
     broken export must not pass for a bad model.
     """
     if not len(tileset.labels):
         raise ValueError("cannot evaluate on an empty tile set")
-    parts = []
-    for start in range(0, len(tileset.labels), batch):
+
+    def answer(start: int) -> np.ndarray:
         images = tileset.images[start : start + batch]
         logits = np.asarray(predict(images), dtype=np.float32)
         if logits.shape != (len(images), len(CLASSES)):
@@ -133,7 +136,14 @@ def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 64) -> Evaluati
             )
         if not np.isfinite(logits).all():
             raise ValueError(f"predict returned a value that is not finite in tiles {start}..{start + len(images) - 1}")
-        parts.append(logits)
+        return logits
+
+    starts = range(0, len(tileset.labels), batch)
+    if workers == 1:
+        parts = list(map(answer, starts))
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(answer, starts))
     return Evaluation(np.concatenate(parts), np.asarray(tileset.labels, dtype=np.int64))
 
 

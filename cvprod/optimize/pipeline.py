@@ -122,7 +122,9 @@ def run_pipeline(
     def judge(name: str, predict: Predict, size: int, model: nn.Module, begun: float) -> None:
         took = time.perf_counter() - begun
         parameters = sum(p.numel() for p in model.parameters())
-        steps.append(Step(name, predict, evaluate(predict, test), size, parameters, took))
+        with measure.threads(1):
+            seen = evaluate(predict, test, workers=config.threads)
+        steps.append(Step(name, predict, seen, size, parameters, took))
 
     with measure.threads(config.threads):
         begun = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -98,14 +99,21 @@ def reader(images):
     return np.eye(N, dtype=np.float32)[images[:, 0, 0, 0] % N]
 
 
-def test_evaluate_keeps_order_over_uneven_batches():
+@pytest.mark.parametrize("workers", [1, 3])
+def test_evaluate_keeps_order_over_uneven_batches(workers):
     tiles = tile_set(50)
-    result = evaluate(reader, tiles, batch=16)
+
+    def slow_at_first(images):
+        time.sleep(0.05 * (len(images) == 16))  # the last batch, of two, is answered before the others
+        return reader(images)
+
+    result = evaluate(slow_at_first, tiles, batch=16, workers=workers)
     assert result.n == 50 and result.accuracy == 1.0
     assert np.array_equal(result.logits, reader(tiles.images))
     assert evaluate(lambda images: -reader(images), tiles).accuracy == 0.0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
     "broken, message",
     [
@@ -114,9 +122,9 @@ def test_evaluate_keeps_order_over_uneven_batches():
         (lambda images: reader(images) * np.nan, "not finite"),
     ],
 )
-def test_a_broken_export_is_an_error_not_a_bad_model(broken, message):
+def test_a_broken_export_is_an_error_not_a_bad_model(broken, message, workers):
     with pytest.raises(ValueError, match=message):
-        evaluate(broken, tile_set(20))
+        evaluate(broken, tile_set(20), workers=workers)
 
 
 def test_no_tiles_no_evaluation():
