@@ -7,6 +7,8 @@ Source of the idea that latency must be measured: Tan et al., "MnasNet", CVPR 20
 from __future__ import annotations
 
 import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,11 @@ def _eights(width: float) -> int:
     return max(8, 8 * round(width / 8))
 
 
+#: Trials that learn at the same time. They are drawn without knowing of each other, so more would guide worse.
+AT_ONCE = 2
+#: PyTorch has one generator that all threads draw new weights from.
+_seeding = threading.Lock()
+
 TILE = np.zeros((1, 1, 96, 96), np.uint8)  # what it shows does not matter for time
 
 
@@ -70,15 +77,12 @@ def latency_ms(
 def proxy_accuracy(
     shape: dict, data: TrainingSet, validation: TileSet, *, steps: int, batch: int = 64, seed: int = 0
 ) -> float:
-    """Validation accuracy (0..1) after a training far too short to be good, but long enough to rank.
-
-    All cores train: it is not timed.
-    """
-    torch.manual_seed(seed)
-    model = student(**shape)
-    with measure.threads(measure.machine()["cores"]):
-        fit(model, data, steps=steps, batch=batch, lr=4e-3, seed=seed)
-        return evaluate(predictor(model), validation).accuracy
+    """Validation accuracy (0..1) after a training far too short to be good, but long enough to rank."""
+    with _seeding:
+        torch.manual_seed(seed)
+        model = student(**shape)
+    fit(model, data, steps=steps, batch=batch, lr=4e-3, seed=seed)
+    return evaluate(predictor(model), validation).accuracy
 
 
 def search(
@@ -88,7 +92,7 @@ def search(
 
     Each trial keeps in `user_attrs` its architecture, "shape", and the path of its exported network, "file", in a new
     temporary folder. A latency is taken when its trial comes, between trainings: good enough to guide a search. For
-    the front, see `front`.
+    the front, see `front`. Trials come AT_ONCE at a time; each learns on one thread, as the others of its time do.
     """
     folder = Path(tempfile.mkdtemp(prefix="cvprod-search-"))
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -96,15 +100,21 @@ def search(
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(4, trials // 2))
     study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
 
-    def objective(trial: optuna.Trial) -> tuple[float, float]:
-        shape = draw(trial)
-        file = folder / f"trial{trial.number}.onnx"
+    def latency(trial: optuna.Trial) -> float:
+        shape, file = draw(trial), folder / f"trial{trial.number}.onnx"
         trial.set_user_attr("shape", shape)
         trial.set_user_attr("file", str(file))
-        latency = latency_ms(shape, file, graphs=graphs)
-        return latency, proxy_accuracy(shape, data, validation, steps=steps, batch=batch, seed=seed)
+        return latency_ms(shape, file, graphs=graphs)
 
-    study.optimize(objective, n_trials=trials)
+    def accuracy(trial: optuna.Trial) -> float:
+        return proxy_accuracy(trial.user_attrs["shape"], data, validation, steps=steps, batch=batch, seed=seed)
+
+    with measure.threads(1), ThreadPoolExecutor(AT_ONCE) as workers:
+        for begun in range(0, trials, AT_ONCE):
+            asked = [study.ask() for _ in range(min(AT_ONCE, trials - begun))]
+            latencies = [latency(trial) for trial in asked]  # while nothing trains
+            for trial, *values in zip(asked, latencies, workers.map(accuracy, asked), strict=True):
+                study.tell(trial, values)
     return study
 
 
