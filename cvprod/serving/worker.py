@@ -35,6 +35,8 @@ from .settings import Settings
 
 MESSAGE = 65536
 MESSAGES = 64  # that are heard in one turn of the event loop
+HEAD_BYTES = 65536  # of a request's first line and headers together
+UNREAD_SECONDS = 0.1  # in which a new connection's request is read, if it has come: that takes a turn of the event loop
 
 
 class OneWrite:
@@ -154,6 +156,8 @@ class Worker:
                 metrics.CONNECTIONS.inc()
                 self.began: float | None = loop.time()  # of the request that is arriving; None between two
                 self.silent = True  # nothing has come yet
+                self.heading = self.fresh = False  # within a request's head; which began in what was read last
+                self.head = self.fed = 0  # bytes of the head: as it was understood, and as it came
                 self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
             def data_received(self, data: bytes) -> None:
@@ -166,7 +170,43 @@ class Worker:
                         self.on_response_complete()
                         return
                     self.began = loop.time()
+                self.fresh = False
                 super().data_received(data)
+                # A header without an end is understood only once it has one.
+                if self.heading and not self.fresh and not self.transport.is_closing():
+                    self.fed += len(data)
+                    if self.fed > HEAD_BYTES:
+                        self.send_400_response("")
+
+            def send_400_response(self, msg: str) -> None:
+                # uvicorn's answer to what is no request. It knows no limit: one caller's headers could fill the memory.
+                if max(self.head, self.fed) <= HEAD_BYTES:
+                    super().send_400_response(msg)
+                    return
+                lines = [b"HTTP/1.1 431 Request Header Fields Too Large"]
+                lines += [b"%b: %b" % header for header in worker.state.default_headers]
+                text = b"A request's first line and headers may have %d bytes." % HEAD_BYTES
+                lines += [b"content-type: text/plain; charset=utf-8", b"content-length: %d" % len(text)]
+                self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", text]))
+                self.transport.close()
+
+            def count_head(self, size: int) -> None:
+                self.head += size
+                if self.head > HEAD_BYTES:
+                    raise ValueError("the head is too large")  # the parser stops, and uvicorn calls send_400_response
+
+            def on_url(self, url: bytes) -> None:
+                self.count_head(len(url))
+                super().on_url(url)
+
+            def on_header(self, name: bytes, value: bytes) -> None:
+                self.count_head(len(name) + len(value) + 4)
+                if self.heading:  # what comes after the body must not pass for what was said before it
+                    super().on_header(name, value)
+
+            def on_headers_complete(self) -> None:
+                self.heading = False
+                super().on_headers_complete()
 
             def idle(self) -> bool:
                 """Every answer has been sent, and the caller reads them."""
@@ -174,6 +214,8 @@ class Worker:
 
             def on_message_begin(self) -> None:
                 self.began = loop.time()  # also of a request whose first bytes came with the end of another
+                self.heading = self.fresh = True
+                self.head = self.fed = 0
                 super().on_message_begin()
 
             def on_message_complete(self) -> None:
@@ -315,9 +357,16 @@ class Worker:
         until = time.monotonic() + self.settings.drain_seconds
         if self.grpc is not None:
             self._spawn(self.grpc.stop(self.settings.drain_seconds))
-        for connection in list(self.state.connections):
-            connection.shutdown()  # keeps an answer that is under way, closes the rest, and says so to HTTP keep-alive
-        while (self.state.connections or self.state.tasks or not self.engine.idle) and time.monotonic() < until:
+        told: set = set()
+        unread = time.monotonic() + UNREAD_SECONDS
+        while (
+            self.arriving or self.state.connections or self.state.tasks or not self.engine.idle
+        ) and time.monotonic() < until:
+            for connection in list(self.state.connections - told):
+                # What a newcomer asked before we were told to stop may still wait to be read.
+                if getattr(connection, "cycle", True) is not None or time.monotonic() > unread:
+                    told.add(connection)
+                    connection.shutdown()  # keeps an answer that is under way, closes the rest, and tells keep-alive
             await asyncio.sleep(0.01)
         self.engine.draining = True
         if self.grpc is not None:

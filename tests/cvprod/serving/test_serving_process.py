@@ -181,6 +181,39 @@ def test_bytes_that_are_no_request(service, bytes_sent):
     assert service.workers() == workers and json.loads(service.post(JPEG))["label"] == "scratches"
 
 
+HEADS = {
+    "many headers": [b"GET /healthz HTTP/1.1\r\nHost: x\r\n", b"X: y\r\n" * 20_000],
+    "one header without an end": [b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: ", b"y" * 100_000],
+    "an address without an end": [b"GET /healthz?", b"y" * 100_000],
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_without_an_end_is_cut_off_and_fills_no_memory(service, name):
+    first, more = HEADS[name]
+    before, sent = memory(service), 0
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw, contextlib.suppress(OSError):
+        raw.sendall(first)
+        for sent in range(1, 400):  # noqa: B007 - how many were taken
+            raw.sendall(more)
+    assert sent < 399 and memory(service) < before + 30
+
+
+def test_a_long_head_is_read_and_a_longer_one_refused_with_a_reason(service):
+    for size, status in ((50_000, b" 200 "), (70_000, b" 431 ")):
+        with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw:
+            raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nCookie: " + b"y" * size + b"\r\n\r\n")
+            assert status in raw.recv(1000)
+
+
+def test_what_follows_the_body_is_no_header(service):
+    chunk = b"%x\r\n%b\r\n0\r\nContent-Type: text/plain\r\nX-Request-Id: late\r\n\r\n" % (len(JPEG), JPEG)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw:
+        raw.sendall(b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk)
+        answer = raw.recv(2000)
+    assert b" 200 " in answer[:20] and b"late" not in answer
+
+
 def test_a_body_that_is_too_large_is_cut_off(service):
     with socket.create_connection(("127.0.0.1", service.port), timeout=10) as raw:
         raw.sendall(b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n")
@@ -503,3 +536,25 @@ def test_no_torch_and_little_memory(service):
         maps = Path(f"/proc/{pid}/maps")
         assert not maps.exists() or "libtorch" not in maps.read_text()
     assert memory(service) < 512
+
+
+def test_what_was_sent_before_the_end_is_answered(start):
+    service = start("--workers", 2, "--latency-budget-ms", 5000)
+    request = (b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n%b") % (
+        len(JPEG),
+        JPEG,
+    )
+    top = psutil.Process(service.process.pid)
+    top.suspend()  # so that all of them lie in the queue when it is told to stop
+    callers = []
+    for _ in range(40):
+        callers.append(socket.create_connection(("127.0.0.1", service.port), timeout=20))
+        callers[-1].sendall(request)
+    silent = socket.create_connection(("127.0.0.1", service.port), timeout=20)
+    top.send_signal(signal.SIGTERM)
+    top.resume()
+    with contextlib.ExitStack() as all_of_them:
+        answers = [all_of_them.enter_context(caller).recv(100)[:12] for caller in callers]
+        assert set(answers) == {b"HTTP/1.1 200"}
+        assert all_of_them.enter_context(silent).recv(100) == b""  # who asked nothing keeps nobody
+    assert service.process.wait(15) == 0
