@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageOps
+from PIL import Image
 
 from cvprod.surface import to_input
 
@@ -61,7 +61,7 @@ class Header:
     height: int
     channels: int
     bits: int
-    oriented: bool = False
+    orientation: int = 1  #: as EXIF counts: 1 is upright, 2 to 8 are mirrored or turned
 
     @property
     def pixels(self) -> int:
@@ -99,9 +99,9 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     header = probe(data, max_pixels=max_pixels)
     if header.format == "PNG":
         _check_rows(data, header)
-    if header.format == "JPEG" and not header.oriented:
-        try:
-            return simplejpeg.decode_jpeg(data, colorspace="GRAY")[:, :, 0]
+    if header.format == "JPEG":
+        try:  # not by Pillow, which is silent about what libjpeg warns of, such as a scan that ends too soon
+            return _upright(simplejpeg.decode_jpeg(data, colorspace="GRAY")[:, :, 0], header.orientation)
         except ValueError:
             raise InvalidImage("image-corrupt", "The JPEG data is damaged.") from None
     try:
@@ -109,7 +109,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
             warnings.simplefilter("ignore")  # about metadata, which is dropped anyway
             with Image.open(io.BytesIO(data), formats=(header.format,)) as picture:
                 picture.load()
-                return _grey(ImageOps.exif_transpose(picture) if header.oriented else picture)
+                return _upright(_grey(picture), header.orientation)
     except MemoryError:
         raise
     except Exception:  # a decoder may fail in any way on a hostile file: its words are not ours to pass on
@@ -138,6 +138,36 @@ def _grey(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("L"))
 
 
+def _upright(grey: np.ndarray, orientation: int) -> np.ndarray:
+    if orientation == 1:
+        return grey
+    if orientation >= 5:
+        grey = grey.T
+    if orientation in (3, 4, 7, 8):
+        grey = grey[::-1]
+    if orientation in (2, 3, 6, 7):
+        grey = grey[:, ::-1]
+    return np.ascontiguousarray(grey)
+
+
+def _orientation(exif: bytes) -> int:
+    """What an EXIF block says of it: one entry in the first directory of a TIFF. 1 if it makes no sense."""
+    exif = exif.removeprefix(b"Exif\0\0")
+    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
+    try:
+        if order:
+            (start,) = struct.unpack_from(order + "I", exif, 4)
+            (entries,) = struct.unpack_from(order + "H", exif, start)
+            for position in range(start + 2, start + 2 + 12 * entries, 12):
+                tag, kind, count = struct.unpack_from(order + "HHI", exif, position)
+                if tag == 0x0112 and kind in (3, 4) and count == 1:
+                    (value,) = struct.unpack_from(order + ("H" if kind == 3 else "I"), exif, position + 8)
+                    return value if 1 <= value <= 8 else 1
+    except struct.error:  # it points to where nothing is
+        pass
+    return 1
+
+
 def _name(data: bytes) -> str:
     if not data:
         return "An empty file"
@@ -156,7 +186,7 @@ _OTHER_FRAMES = {0xC3: "lossless", 0xC5: "differential", 0xC6: "differential", 0
 
 
 def _jpeg(data: bytes) -> Header:
-    position, oriented, frame = 2, False, None
+    position, exif, frame = 2, [], None
     while True:
         if position + 4 > len(data):
             raise InvalidImage("image-truncated", "The JPEG file ends before its first scan.")
@@ -178,7 +208,7 @@ def _jpeg(data: bytes) -> Header:
             bits, height, width, channels = struct.unpack(">BHHB", segment[:6])
             frame = (width, height, channels, bits)
         elif marker == 0xE1 and segment[:6] == b"Exif\0\0":
-            oriented = True
+            exif.append(segment[6:])  # a long one goes on in the next segment
         elif marker in (0xD8, 0xD9, 0x00) or length < 2:
             raise InvalidImage("image-corrupt", "The JPEG file has a marker that does not belong there.")
         position += 2 + length
@@ -199,7 +229,7 @@ def _jpeg(data: bytes) -> Header:
         raise InvalidImage("image-truncated", "The JPEG file has no end marker.")
     if data[end + 2 :].strip(b"\0"):
         raise InvalidImage("image-trailing-data", f"{len(data) - end - 2} bytes follow the end of the JPEG file.")
-    return Header("JPEG", width, height, channels, bits, oriented)
+    return Header("JPEG", width, height, channels, bits, _orientation(b"".join(exif)))
 
 
 # --- PNG: W3C PNG, third edition ---------------------------------------------------------------------------
@@ -218,14 +248,15 @@ def _png(data: bytes) -> Header:
     width, height, bits, colour, compression, filtering, interlace = struct.unpack(">IIBBBBB", data[16:29])
     if bits not in _PNG_DEPTHS.get(colour, ()) or compression or filtering or interlace > 1:
         raise InvalidImage("image-corrupt", "The PNG file's header holds values that the format does not have.")
-    position, oriented, pixels = 8, False, False
+    position, oriented, pixels = 8, 0, False
     for _ in range(_MAX_CHUNKS):
         if position + 12 > len(data):
             raise InvalidImage("image-truncated", "The PNG file has no end chunk.")
         length, kind = struct.unpack(">I4s", data[position : position + 8])
         if kind == b"acTL":
             raise InvalidImage("image-animated", "An animated PNG is not accepted. Send one frame at a time.")
-        oriented = oriented or kind == b"eXIf"
+        if kind == b"eXIf" and not oriented:  # there can be only one
+            oriented = _orientation(data[position + 8 : position + 8 + length])
         pixels = pixels or kind == b"IDAT"
         position += 12 + length
         if position > len(data):
@@ -238,7 +269,7 @@ def _png(data: bytes) -> Header:
         raise InvalidImage("image-corrupt", "The PNG file has no image data.")
     if data[position:].strip(b"\0"):
         raise InvalidImage("image-trailing-data", f"{len(data) - position} bytes follow the end of the PNG file.")
-    return Header("PNG", width, height, _PNG_CHANNELS[colour], bits, oriented)
+    return Header("PNG", width, height, _PNG_CHANNELS[colour], bits, oriented or 1)
 
 
 # Where the passes of an interlaced picture start, and their steps: x, y, dx, dy.

@@ -1,11 +1,13 @@
 """Pictures: the pixels of training for every sound file, a name for what is wrong with the others, never a crash."""
 
+import io
 import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageOps
 
 from cvprod.lab import hostile as pictures
 from cvprod.serving import images
@@ -35,6 +37,44 @@ def test_what_is_wrong_is_named(name):
         images.decode(data)
     assert caught.value.slug == slug
     assert 400 <= KINDS[slug].status < 500 and caught.value.detail and "/" not in caught.value.detail
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_every_orientation_is_that_of_exif(kind, mode):
+    picture = (pictures.GREY if mode == "L" else pictures.COLOUR).crop((0, 0, 120, 80))
+    for tag in range(10):  # 0 and 9 mean nothing
+        file = pictures.encode(picture, kind, exif=pictures.oriented(tag))
+        expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))).convert("L"))
+        found = images.decode(file)
+        assert found.shape == expected.shape, tag
+        assert np.abs(found.astype(int) - expected).max() <= (2 if (kind, mode) == ("JPEG", "RGB") else 0), tag
+
+
+@pytest.mark.parametrize("tag", [None, 1, 6])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_damaged_scan_is_refused_whatever_its_exif_says(tag, progressive):
+    exif = {} if tag is None else {"exif": pictures.oriented(tag)}
+    jpeg = pictures.encode(pictures.GREY, "JPEG", progressive=progressive, **exif)
+    half = (jpeg.index(b"\xff\xda") + len(jpeg)) // 2
+    for damaged in (jpeg[:half] + b"\xff\xd9", jpeg[:half] + bytes(400) + jpeg[half + 400 :]):
+        with pytest.raises(InvalidImage) as caught:
+            images.decode(damaged)
+        assert caught.value.slug == "image-corrupt"
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"", b"I", b"II*\0", b"JUNKJUNKJU", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff",
+        b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x02\0\0\0\x01\0\x06\0\0", b"II*\0\0\0\0\0" * 200,
+    ],
+)  # fmt: skip
+def test_exif_that_makes_no_sense_changes_nothing(exif):
+    jpeg, png = (pictures.encode(pictures.GREY.crop((0, 0, 120, 80)), kind) for kind in ("JPEG", "PNG"))
+    segment = b"\xff\xe1" + (len(exif) + 8).to_bytes(2, "big") + b"Exif\0\0" + exif
+    assert np.array_equal(images.decode(jpeg[:2] + segment + jpeg[2:]), images.decode(jpeg))
+    assert np.array_equal(images.decode(png[:33] + pictures.chunk(b"eXIf", exif) + png[33:]), images.decode(png))
 
 
 def test_the_limit_is_checked_before_anything_is_allocated():
