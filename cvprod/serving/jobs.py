@@ -20,12 +20,13 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import os
 import secrets
 import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
 
 import msgspec
 from fastapi import APIRouter, Header, Request
@@ -177,6 +178,40 @@ def whole_lines(path: Path) -> int:
         return 0
 
 
+class Held:
+    """A job's folder by its descriptor, and not by its path.
+
+    A job that is deleted and made again under its Idempotency-Key has the same path, but is another folder: who still
+    works on the first must neither read the other's pictures nor say that it is done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._folder)
+
+    def open(self, name: str, mode: str = "rb") -> BinaryIO:
+        """A file of this folder, wherever that is now."""
+
+        def beside(name: str, flags: int) -> int:
+            return os.open(name, flags, 0o666, dir_fd=self._folder)
+
+        return cast(BinaryIO, open(name, mode, opener=beside))
+
+    def cancelled(self) -> bool:
+        """Whether the job has been deleted: it is marked, or its path leads elsewhere or nowhere."""
+        try:
+            same = os.path.samestat(os.fstat(self._folder), self._path.stat())
+        except FileNotFoundError:
+            return True
+        return not same or (self._path / "cancelled").exists()
+
+
 class Runner:
     """Works on the store's jobs in this worker's event loop, behind everybody else."""
 
@@ -198,39 +233,51 @@ class Runner:
             await asyncio.sleep(0.3)
 
     async def _work(self, job: str) -> None:
-        folder = self.store.folder / job
         with contextlib.ExitStack() as stack:
-            taken = await asyncio.to_thread(self._take, folder, stack)
+            held = stack.enter_context(await asyncio.to_thread(Held, self.store.folder / job))
+            taken = await asyncio.to_thread(self._take, held, stack)
             if taken is None:
                 return  # another worker has it
             results, done, images = taken
             for i in range(done, images):
-                data = await asyncio.to_thread(self._picture, folder, i)
+                data = await asyncio.to_thread(self._picture, held, i)
                 if data is None:
                     return
                 line = msgspec.json.encode(await self._look(data, i)) + b"\n"
                 await asyncio.to_thread(self._write, results, line)
-            await asyncio.to_thread((folder / DONE).touch)
-            log.info("job", extra={"event": "job-done", "images": images})
+            if await asyncio.to_thread(self._finish, held):
+                log.info("job", extra={"event": "job-done", "images": images})
 
     @staticmethod
-    def _take(folder: Path, stack: contextlib.ExitStack) -> tuple[BinaryIO, int, int] | None:
+    def _take(held: Held, stack: contextlib.ExitStack) -> tuple[BinaryIO, int, int] | None:
         """The file of results, ready to be written on, how many there are and shall be; None if the job is taken."""
-        lock = stack.enter_context((folder / "lock").open("w"))
+        lock = stack.enter_context(held.open("lock", "wb"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return None
-        results = stack.enter_context((folder / "results.ndjson").open("ab+"))
+        results = stack.enter_context(held.open("results.ndjson", "ab+"))
         results.seek(0)
         text = results.read()
         results.truncate(text.rfind(b"\n") + 1)
-        return results, text.count(b"\n"), json.loads((folder / "job.json").read_text())["images"]
+        with held.open("job.json") as file:
+            return results, text.count(b"\n"), json.loads(file.read())["images"]
 
     @staticmethod
-    def _picture(folder: Path, index: int) -> bytes | None:
+    def _picture(held: Held, index: int) -> bytes | None:
         """A picture of a job; None if it has been cancelled."""
-        return None if (folder / "cancelled").exists() else (folder / f"{index:05d}").read_bytes()
+        if held.cancelled():
+            return None
+        with held.open(f"{index:05d}") as file:
+            return file.read()
+
+    @staticmethod
+    def _finish(held: Held) -> bool:
+        """Say that there is nothing left to do; False if the job has been cancelled."""
+        if held.cancelled():
+            return False
+        held.open(DONE, "wb").close()
+        return True
 
     @staticmethod
     def _write(results: BinaryIO, line: bytes) -> None:
