@@ -62,16 +62,19 @@ class Store:
         except FileNotFoundError:
             known = False
         if not known:
-            raise ServiceError("not-found", "There is no such job, or it has expired.")
+            raise missing()
         return path
 
     def owned(self, job: str, owner: str) -> dict[str, Any]:
         """As `describe`. Raises ServiceError (not-found), also for somebody else's."""
         self.path(job, owner)
-        return self.describe(job)
+        try:
+            return self.describe(job)
+        except FileNotFoundError:  # deleted between the two
+            raise missing() from None
 
     def describe(self, job: str) -> dict[str, Any]:
-        """Fields of job.json and how far it is."""
+        """Fields of job.json and how far it is. Raises FileNotFoundError."""
         path = self.folder / job
         document = json.loads((path / "job.json").read_text())
         done = document["images"] if (path / DONE).exists() else whole_lines(path / "results.ndjson")
@@ -91,9 +94,7 @@ class Store:
         digest = hashlib.sha256(b"".join(hashlib.sha256(p).digest() for p in pictures)).hexdigest()
         job = hashlib.sha256(f"{owner}\n{key}".encode()).hexdigest()[:32] if key else secrets.token_hex(16)
         final = self.folder / job
-        if (final / "job.json").is_file():
-            if json.loads((final / "job.json").read_text())["sha256"] != digest:
-                raise ServiceError("conflict", "This Idempotency-Key was used with other pictures.")
+        if self._made(final, digest):
             return job, False
         self.expire()
         if sum(1 for _ in self.folder.glob("*/job.json")) >= MAX_JOBS:
@@ -109,21 +110,43 @@ class Store:
             (scratch / "job.json").write_text(json.dumps(document))
             try:
                 scratch.rename(final)
-            except OSError:  # the same key at the same moment: one of them was first
-                return self.create(pictures, owner, key)
+            except OSError:
+                if self._made(final, digest):  # the same key at the same moment: one of them was first
+                    return job, False
+                self._clear(job)
+                scratch.rename(final)
         except OSError as error:
-            if not (final / "job.json").is_file():
-                raise ServiceError(
-                    "overloaded", "The job cannot be stored now.", headers={"Retry-After": "30"}
-                ) from error
+            raise ServiceError("overloaded", "The job cannot be stored now.", headers={"Retry-After": "30"}) from error
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return job, True
 
+    @staticmethod
+    def _made(final: Path, digest: str) -> bool:
+        """Whether there is such a job already. Raises ServiceError (conflict) if it is one of other pictures."""
+        try:
+            known = json.loads((final / "job.json").read_text())["sha256"]
+        except FileNotFoundError:
+            return False
+        if known != digest:
+            raise ServiceError("conflict", "This Idempotency-Key was used with other pictures.")
+        return True
+
+    def _clear(self, job: str) -> None:
+        """Out of the way with a folder that is no job: what is left where a box lost its power while one expired."""
+        scratch = self._scratch(job)
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / job).rename(scratch)
+        shutil.rmtree(scratch, ignore_errors=True)
+
     def results(self, job: str, owner: str) -> bytes:
         """Whole lines of a job's results. Raises ServiceError (not-found)."""
-        path = self.path(job, owner) / "results.ndjson"
-        data = path.read_bytes() if path.exists() else b""
+        path = self.path(job, owner)
+        try:
+            data = (path / "results.ndjson").read_bytes()
+        except FileNotFoundError:
+            self.path(job, owner)  # not begun yet, or deleted just now
+            data = b""
         return data[: data.rfind(b"\n") + 1]
 
     def forget(self, job: str, owner: str) -> None:
@@ -168,6 +191,11 @@ class Store:
                 elif job["status"] == "done":  # who did it died before it could say so
                     (path / DONE).touch()
         return [job for _, job in sorted(found)]
+
+
+def missing() -> ServiceError:
+    """What everybody is told of a job that is not there, or not theirs."""
+    return ServiceError("not-found", "There is no such job, or it has expired.")
 
 
 def whole_lines(path: Path) -> int:
@@ -343,7 +371,13 @@ def router(app: App) -> APIRouter:
         responses={
             200: {"description": "There already, by its Idempotency-Key"},
             **problems(
-                "body-empty", "media-type-unsupported", "body-too-large", "conflict", "invalid-request", "draining"
+                "body-empty",
+                "media-type-unsupported",
+                "body-too-large",
+                "conflict",
+                "invalid-request",
+                "not-found",
+                "draining",
             ),
         },
     )
@@ -355,7 +389,7 @@ def router(app: App) -> APIRouter:
             raise ServiceError("draining", headers={"Retry-After": "1"})
         pictures = await read_images(app, request, limit=MAX_BYTES, max_images=MAX_IMAGES)
         job, new = await asyncio.to_thread(store.create, pictures, owner(request), idempotency_key)
-        found = await asyncio.to_thread(store.describe, job)
+        found = await asyncio.to_thread(store.owned, job, owner(request))
         return JSONResponse(public(found), 202 if new else 200, headers={"Location": f"/v1/jobs/{job}"})
 
     @made.get("/{job}", summary="How far is it?", responses=problems("not-found", "invalid-request"))
