@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -30,8 +31,10 @@ from .settings import Settings, SettingsError
 _START_SECONDS = 60.0
 
 
-#: Connections that wait, at most, while no worker is ready; more are closed, and a load balancer tries elsewhere.
+#: Connections that wait, at most, while no worker has room; more are closed, and a load balancer tries elsewhere.
 _HELD = 1024
+_AGAIN = 0.05  # seconds until a worker that had no room is tried again, should it say nothing before
+_PAUSE = 0.1  # seconds without accepting, where there are no descriptors left
 
 
 @dataclass(eq=False)
@@ -44,6 +47,7 @@ class _Worker:
     connections: int = 0
     error: str = ""
     answers: list[asyncio.Future] = field(default_factory=list)
+    outbox: deque[bytes] = field(default_factory=deque)  # what its channel had no room for
 
 
 class Supervisor:
@@ -57,6 +61,9 @@ class Supervisor:
         self.nursery: subprocess.Popen | None = None
         self._to_nursery: socket.socket | None = None
         self._held: deque[socket.socket] = deque()
+        # Half of the descriptors stay free: a worker that must be replaced needs some.
+        self._room = min(_HELD, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._again: asyncio.TimerHandle | None = None
         self._own_state = settings.state is None
         self.state = Path(settings.state or tempfile.mkdtemp(prefix="cvprod-state-"))
         self.state.mkdir(parents=True, exist_ok=True)
@@ -205,6 +212,7 @@ class Supervisor:
             try:
                 data = worker.channel.recv(65536)
             except BlockingIOError:
+                self._hand_on()
                 return
             except OSError:
                 data = b""
@@ -231,9 +239,7 @@ class Supervisor:
 
     def _now_ready(self, worker: _Worker) -> None:
         worker.ready = True
-        while self._held:
-            with self._held.popleft() as connection:
-                self._hand_over(connection)
+        self._hand_on()
         log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
 
     async def _catch_up(self, worker: _Worker) -> None:
@@ -286,21 +292,80 @@ class Supervisor:
         for _ in range(64):
             try:
                 connection, _ = self.socket.accept()
-            except OSError:
+            except BlockingIOError:
                 return
-            with connection:
-                self._hand_over(connection)
+            except ConnectionError:  # the caller has left already
+                continue
+            except OSError as error:
+                # No descriptors. Whoever is in the queue keeps the socket readable: we would be called without end.
+                log.warning("accept", extra={"event": "accept-failed", "reason": error.strerror})
+                asyncio.get_running_loop().remove_reader(self.socket.fileno())
+                asyncio.get_running_loop().call_later(_PAUSE, self._accept_again)
+                return
+            if not self._held and self._hand_over(connection):
+                connection.close()
+            elif len(self._held) < self._room:
+                self._held.append(connection)  # behind those who came before
+                self._try_again()
+            else:
+                connection.close()
 
-    def _hand_over(self, connection: socket.socket) -> None:
+    def _accept_again(self) -> None:
+        if self.socket.fileno() >= 0:
+            asyncio.get_running_loop().add_reader(self.socket.fileno(), self._accept)
+
+    def _hand_over(self, connection: socket.socket) -> bool:
         for worker in sorted((w for w in self.workers.values() if w.ready), key=lambda w: w.connections):
+            if worker.outbox:
+                continue
             try:
                 socket.send_fds(worker.channel, [b"C"], [connection.fileno()])
             except OSError:  # dying, or so far behind that its channel is full
                 continue
             worker.connections += 1
-            return
-        if len(self._held) < _HELD and not self.stopping:
-            self._held.append(connection.dup())  # until a worker is there again, which takes milliseconds
+            return True
+        return False
+
+    def _hand_on(self) -> None:
+        """Whatever found no room, as far as there is room now: messages first, then connections, the oldest first."""
+        for worker in self.workers.values():
+            if worker.outbox:
+                self._flush(worker)
+        while self._held and self._hand_over(self._held[0]):
+            self._held.popleft().close()
+
+    def _try_again(self) -> None:
+        """A worker that takes from its channel does not say so, unless a connection ends."""
+        if self._again is None:
+            self._again = asyncio.get_running_loop().call_later(_AGAIN, self._tried)
+
+    def _tried(self) -> None:
+        self._again = None
+        for connection in list(self._held):
+            if _gone(connection):
+                self._held.remove(connection)
+                connection.close()
+        self._hand_on()
+        if self._held or any(worker.outbox for worker in self.workers.values()):
+            self._try_again()
+
+    def _send(self, worker: _Worker, message: bytes) -> bool:
+        """Tell a worker something, later where its channel is full. False where it is dead."""
+        worker.outbox.append(message)
+        return self._flush(worker)
+
+    def _flush(self, worker: _Worker) -> bool:
+        while worker.outbox:
+            try:
+                worker.channel.send(worker.outbox[0])
+            except BlockingIOError:
+                self._try_again()
+                return True
+            except OSError:
+                worker.outbox.clear()
+                return False
+            worker.outbox.popleft()
+        return True
 
     # --- models ---
 
@@ -320,8 +385,7 @@ class Supervisor:
             if refused:
                 log.error("model", extra={"event": "model-refused", "reason": refused})
                 for worker in self.workers.values():
-                    with contextlib.suppress(OSError):
-                        worker.channel.send(b"A" + refused.encode()[:1000])
+                    self._send(worker, b"A" + refused.encode()[:1000])
                 return
             self.card = card
             await self._all_say(b"S")
@@ -337,10 +401,11 @@ class Supervisor:
         """What is wrong with it, or nothing; also where the worker dies or does not answer."""
         answer = asyncio.get_running_loop().create_future()
         worker.answers.append(answer)
+        if not self._send(worker, message):
+            return "a worker died"
         try:
-            worker.channel.send(message)
             return await asyncio.wait_for(answer, 60)
-        except OSError:
+        except TimeoutError:
             return "a worker died"
 
     # --- the end ---
@@ -351,18 +416,31 @@ class Supervisor:
         self.stopping = True
         log.info("draining", extra={"event": "draining"})
         for worker in self.workers.values():
-            with contextlib.suppress(OSError):
-                worker.channel.send(b"N")
+            self._send(worker, b"N")
         await asyncio.sleep(self.settings.drain_delay)  # load balancers see /readyz fail and send nothing more
         with contextlib.suppress(ValueError, OSError):
             asyncio.get_running_loop().remove_reader(self.socket.fileno())
             self._accept()  # what is in the queue already was promised an answer
         self.socket.close()
+        until = time.monotonic() + self.settings.drain_seconds
+        while self._held and any(worker.ready for worker in self.workers.values()) and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        while self._held:
+            self._held.popleft().close()
         for worker in list(self.workers.values()):
-            with contextlib.suppress(OSError):
-                worker.channel.send(b"D")
+            self._send(worker, b"D")
         if not self.workers:
             self._done.set()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._done.wait(), self.settings.drain_seconds + 5)
         self._done.set()
+
+
+def _gone(connection: socket.socket) -> bool:
+    """Its caller has left without a word."""
+    try:
+        return not connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True

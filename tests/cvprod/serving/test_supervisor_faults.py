@@ -1,0 +1,120 @@
+"""The process that owns the port, when its workers are behind, dead, or not there yet."""
+
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+import psutil
+import pytest
+
+from .conftest import metrics, wait_for
+
+REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+#: More connections than the channel of a worker that does not read takes (some 280).
+CROWD = 400
+
+needs_limits = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs prlimit (Linux)")
+
+
+@pytest.fixture
+def crowd():
+    """Connect many callers who send a request, or nothing; whoever is still there at the end is closed."""
+    callers = []
+
+    def come(service, n=CROWD, request=REQUEST):
+        for _ in range(n):
+            callers.append(socket.create_connection(("127.0.0.1", service.port), timeout=10))
+            callers[-1].sendall(request)
+        return callers[-n:]
+
+    yield come
+    for caller in callers:
+        caller.close()
+
+
+@pytest.fixture
+def still(start):
+    """A service whose only worker stands still, and that worker."""
+    service = start("--workers", 1, "--latency-budget-ms", 20_000, "--no-access-log")
+    (worker,) = service.workers()
+    os.kill(worker, signal.SIGSTOP)
+    yield service, worker
+    if psutil.pid_exists(worker):
+        os.kill(worker, signal.SIGCONT)
+
+
+def answers(callers, seconds=15):
+    """The statuses that they get, as the answers come; b"" for each that is closed instead."""
+    waiting, got, until = {caller.fileno(): caller for caller in callers}, [], time.monotonic() + seconds
+    poll = select.poll()
+    for number in waiting:
+        poll.register(number, select.POLLIN)
+    while waiting and time.monotonic() < until:
+        for number, _ in poll.poll(200):
+            poll.unregister(number)
+            caller = waiting.pop(number)
+            try:
+                got.append(caller.recv(100)[9:12])
+            except OSError:
+                got.append(b"")
+    return got
+
+
+def descriptors(service):
+    return psutil.Process(service.process.pid).num_fds()
+
+
+# --- workers that are behind -------------------------------------------------------------------------------
+
+
+def test_who_comes_while_the_workers_channel_is_full_is_answered_when_it_reads_again(still, crowd):
+    service, worker = still
+    before = descriptors(service)
+    callers = crowd(service)
+    wait_for(lambda: descriptors(service) > before + CROWD / 5)  # it holds what the channel does not take
+    os.kill(worker, signal.SIGCONT)
+    assert answers(callers) == [b"200"] * CROWD
+    wait_for(lambda: descriptors(service) == before)
+    assert metrics(service)["cvprod_connections"] == 1
+
+
+def test_who_leaves_while_it_waits_for_a_worker_takes_its_descriptor_with_it(still, crowd):
+    service, _ = still
+    before = descriptors(service)
+    callers = crowd(service, request=b"")
+    wait_for(lambda: descriptors(service) > before + CROWD / 5)
+    for caller in callers:
+        caller.close()
+    wait_for(lambda: descriptors(service) == before)
+
+
+def test_who_waits_for_a_worker_as_the_service_ends_is_answered_all_the_same(still, crowd):
+    service, worker = still
+    before = descriptors(service)
+    callers = crowd(service)
+    wait_for(lambda: descriptors(service) > before + CROWD / 5)
+    service.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: "draining" in service.log.read_text())
+    os.kill(worker, signal.SIGCONT)
+    assert answers(callers) == [b"200"] * CROWD
+    assert service.stop() == 0
+
+
+@needs_limits
+def test_a_supervisor_without_descriptors_sleeps_and_answers_when_it_has_some_again(still, crowd):
+    import resource
+
+    service, worker = still
+    top = psutil.Process(service.process.pid)
+    resource.prlimit(top.pid, resource.RLIMIT_NOFILE, (top.num_fds() + 20, 1024))
+    callers = crowd(service)
+    wait_for(lambda: "accept-failed" in service.log.read_text())
+    before, begun = sum(top.cpu_times()[:2]), time.monotonic()
+    time.sleep(1)
+    assert sum(top.cpu_times()[:2]) - before < (time.monotonic() - begun) / 3
+    os.kill(worker, signal.SIGCONT)
+    assert answers(callers) == [b"200"] * CROWD
+    assert "Traceback" not in service.log.read_text()
