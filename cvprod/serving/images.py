@@ -27,6 +27,8 @@ MAX_PIXELS = 4096 * 4096
 MIN_SIDE = 16
 #: A progressive JPEG may repeat its scans without end, each of them a pass over the whole picture.
 MAX_SCANS = 64
+#: Before the first scan of a JPEG. Files from cameras have ten or so, a large colour profile takes some dozens.
+MAX_SEGMENTS = 2000
 
 _REFUSED = (
     (b"GIF8", 0, "GIF"),
@@ -87,6 +89,28 @@ def probe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     return header
 
 
+def claimed(data: bytes) -> int:
+    """How many pixels a file says it has: no more than a look, for who must know what decoding it will take.
+
+    Nothing is checked, see `probe` for that. 0 where the file does not say.
+    """
+    if data[:2] == b"\xff\xd8":
+        position = 2
+        for _ in range(MAX_SEGMENTS):
+            if position + 9 > len(data):
+                break
+            marker = data[position + 1]
+            if marker in _FRAMES:
+                return (data[position + 5] << 8 | data[position + 6]) * (data[position + 7] << 8 | data[position + 8])
+            position += 1 if marker == 0xFF else 2 + (data[position + 2] << 8 | data[position + 3])
+    elif data[:4] == b"\x89PNG" and len(data) >= 24:
+        return int.from_bytes(data[16:20]) * int.from_bytes(data[20:24])
+    elif data[:2] == b"BM" and len(data) >= 26:
+        width, height = struct.unpack_from("<ii", data, 18)
+        return abs(width * height)
+    return 0
+
+
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """A picture as grey levels.
 
@@ -99,6 +123,7 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     header = probe(data, max_pixels=max_pixels)
     if header.format == "PNG":
         _check_rows(data, header)
+        data = _bare(data)
     if header.format == "JPEG":
         try:  # not by Pillow, which is silent about what libjpeg warns of, such as a scan that ends too soon
             return _upright(simplejpeg.decode_jpeg(data, colorspace="GRAY")[:, :, 0], header.orientation)
@@ -187,7 +212,7 @@ _OTHER_FRAMES = {0xC3: "lossless", 0xC5: "differential", 0xC6: "differential", 0
 
 def _jpeg(data: bytes) -> Header:
     position, exif, frame = 2, [], None
-    while True:
+    for _ in range(MAX_SEGMENTS):
         if position + 4 > len(data):
             raise InvalidImage("image-truncated", "The JPEG file ends before its first scan.")
         if data[position] != 0xFF:
@@ -212,6 +237,10 @@ def _jpeg(data: bytes) -> Header:
         elif marker in (0xD8, 0xD9, 0x00) or length < 2:
             raise InvalidImage("image-corrupt", "The JPEG file has a marker that does not belong there.")
         position += 2 + length
+    else:
+        raise InvalidImage(
+            "image-corrupt", f"The JPEG file has more than {MAX_SEGMENTS} segments before its first scan."
+        )
     if frame is None:
         raise InvalidImage("image-corrupt", "The JPEG file has no frame header before its first scan.")
     width, height, channels, bits = frame
@@ -270,6 +299,19 @@ def _png(data: bytes) -> Header:
     if data[position:].strip(b"\0"):
         raise InvalidImage("image-trailing-data", f"{len(data) - position} bytes follow the end of the PNG file.")
     return Header("PNG", width, height, _PNG_CHANNELS[colour], bits, oriented or 1)
+
+
+def _bare(data: bytes) -> bytes:
+    """The chunks that hold pixels. Pillow would inflate texts and profiles too: a kilobyte that becomes a megabyte."""
+    kept, position = [data[:8]], 8
+    while position < len(data):
+        length, kind = struct.unpack(">I4s", data[position : position + 8])
+        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            kept.append(data[position : position + 12 + length])
+        position += 12 + length
+        if kind == b"IEND":
+            break
+    return b"".join(kept)
 
 
 # Where the passes of an interlaced picture start, and their steps: x, y, dx, dy.

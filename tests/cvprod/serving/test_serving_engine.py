@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cvprod.lab import hostile as pictures
+from cvprod.serving import images as decoders
 from cvprod.serving.engine import Engine
 from cvprod.serving.errors import DeadlineExceeded, Draining, Overloaded
 from cvprod.surface import tiles
@@ -138,6 +139,44 @@ def test_bad_pictures_among_good_ones(model):
     assert list(mixed.faults) == [1] and np.isfinite(mixed.probabilities[[0, 2]]).all()
     assert list(none.faults) == [0] and none.batch == 0
     assert list(large.faults) == [1] and np.isfinite(large.probabilities[0]).all()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_loop_goes_on_while_a_small_file_of_many_pixels_is_decoded(model, count):
+    bomb = pictures.png(4096, 4096, bits=1, rows=bytes(513 * 4096))
+    assert len(bomb) < 5000
+
+    async def turns(given):
+        engine = Engine(model, budget=10)
+        work, count = asyncio.ensure_future(engine.inspect(given)), 0
+        while not work.done():
+            await asyncio.sleep(0)
+            count += 1
+        return work.result(), count
+
+    (result, busy), (_, quick) = go(lambda: turns([bomb] * count)), go(lambda: turns([JPEG]))
+    assert not result.faults and quick < 10 < busy
+
+
+def test_no_picture_is_decoded_after_the_deadline(model, monkeypatch):
+    decoded = []
+
+    def slowly(data, **options):
+        decoded.append(data)
+        time.sleep(0.01)
+        return np.zeros((96, 96), np.uint8)
+
+    async def work():
+        engine = Engine(model, budget=10)
+        monkeypatch.setattr(decoders, "to_tile", slowly)
+        large = pictures.sound()["large"]
+        late = await asyncio.gather(engine.inspect([large] * 64, timeout=0.05), return_exceptions=True)
+        seen = len(decoded)
+        return late[0], seen, await engine.inspect([large] * 3, timeout=5)
+
+    late, seen, after = go(work)
+    assert isinstance(late, DeadlineExceeded) and seen < 64
+    assert after.logits.shape == (3, 7)
 
 
 def test_a_draining_engine_takes_nothing_new_and_a_fault_ends_no_other_batch(model):

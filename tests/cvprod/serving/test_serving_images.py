@@ -2,6 +2,7 @@
 
 import io
 import warnings
+import zlib
 
 import numpy as np
 import pytest
@@ -75,6 +76,33 @@ def test_exif_that_makes_no_sense_changes_nothing(exif):
     segment = b"\xff\xe1" + (len(exif) + 8).to_bytes(2, "big") + b"Exif\0\0" + exif
     assert np.array_equal(images.decode(jpeg[:2] + segment + jpeg[2:]), images.decode(jpeg))
     assert np.array_equal(images.decode(png[:33] + pictures.chunk(b"eXIf", exif) + png[33:]), images.decode(png))
+
+
+def test_what_a_file_claims_is_known_at_a_look():
+    for name, data in SOUND.items():
+        assert images.claimed(data) == images.probe(data).pixels, name
+    assert images.claimed(HOSTILE["png bomb"][0]) == 60_000**2
+    assert images.claimed(HOSTILE["text"][0]) == images.claimed(b"") == 0
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"BM"]))
+def test_a_look_at_noise_is_harmless(noise, magic):
+    assert images.claimed(magic + noise) >= 0
+
+
+def test_texts_in_a_png_are_not_inflated():
+    text = pictures.chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(1_500_000)))
+    plain = SOUND["png palette"]
+    assert np.array_equal(images.decode(plain[:33] + text * 40 + plain[33:]), images.decode(plain))
+
+
+@pytest.mark.parametrize("filler", [b"\xff\xfe\0\2", b"\xff"])
+def test_a_jpeg_of_nothing_but_segments_is_refused(filler):
+    plain = SOUND["jpeg grey"]
+    assert images.decode(plain[:2] + filler * 20 + plain[2:]).shape == (224, 224)
+    with pytest.raises(InvalidImage) as caught:
+        images.decode(plain[:2] + filler * images.MAX_SEGMENTS + plain[2:])
+    assert caught.value.slug == "image-corrupt"
 
 
 def test_the_limit_is_checked_before_anything_is_allocated():
