@@ -34,6 +34,7 @@ _START_SECONDS = 60.0
 #: Connections that wait, at most, while no worker has room; more are closed, and a load balancer tries elsewhere.
 _HELD = 1024
 _AGAIN = 0.05  # seconds until a worker that had no room is tried again, should it say nothing before
+_TESTER_SECONDS = 30.0  # that a new model waits for a worker that can test it
 _PAUSE = 0.1  # seconds without accepting, where there are no descriptors left
 
 
@@ -315,7 +316,7 @@ class Supervisor:
             asyncio.get_running_loop().add_reader(self.socket.fileno(), self._accept)
 
     def _hand_over(self, connection: socket.socket) -> bool:
-        for worker in sorted((w for w in self.workers.values() if w.ready), key=lambda w: w.connections):
+        for worker in sorted(self._ready(), key=lambda w: w.connections):
             if worker.outbox:
                 continue
             try:
@@ -371,31 +372,44 @@ class Supervisor:
 
     async def _swap(self, model: Path | None) -> None:
         """Two phases: every worker loads and tests the new model; only if all have, all switch."""
-        async with self._swapping:
-            try:
-                card = await asyncio.get_running_loop().run_in_executor(
-                    None, keep, model or self.settings.model, self.state / "models"
-                )
-                faults = await self._all_say(b"P" + str(card).encode())
-                refused = next((fault for fault in faults if fault), "")
-            except ModelError as error:
-                refused = str(error)
-            except OSError:
-                refused = "the model's copy could not be written: look at the disk of the service"
-            if refused:
-                log.error("model", extra={"event": "model-refused", "reason": refused})
-                for worker in self.workers.values():
-                    self._send(worker, b"A" + refused.encode()[:1000])
-                return
-            self.card = card
-            await self._all_say(b"S")
-            for worker in self.workers.values():
-                if worker.ready:
+        until = time.monotonic() + _TESTER_SECONDS
+        while True:
+            # Not inside the lock: a worker that starts while a swap is under way becomes ready only after it.
+            while not self.stopping and not self._ready() and time.monotonic() < until:
+                await asyncio.sleep(0.02)
+            async with self._swapping:
+                if self.stopping:
+                    return
+                try:
+                    card = await asyncio.get_running_loop().run_in_executor(
+                        None, keep, model or self.settings.model, self.state / "models"
+                    )
+                    faults = await self._all_say(b"P" + str(card).encode())
+                    if not faults and time.monotonic() < until:
+                        continue  # the last worker has died just now
+                    # What no worker has tested may be a model that none can start with.
+                    refused = next((f for f in faults if f), "") if faults else "no worker was there to test the model"
+                except ModelError as error:
+                    refused = str(error)
+                except OSError:
+                    refused = "the model's copy could not be written: look at the disk of the service"
+                if refused:
+                    log.error("model", extra={"event": "model-refused", "reason": refused})
+                    for worker in self.workers.values():
+                        self._send(worker, b"A" + refused.encode()[:1000])
+                    return
+                self.card = card
+                await self._all_say(b"S")
+                for worker in self._ready():
                     worker.card = card
-            log.info("model", extra={"event": "model-swapped"})
+                log.info("model", extra={"event": "model-swapped"})
+                return
+
+    def _ready(self) -> list[_Worker]:
+        return [worker for worker in self.workers.values() if worker.ready]
 
     async def _all_say(self, message: bytes) -> list[str]:
-        return await asyncio.gather(*(self._say(w, message) for w in list(self.workers.values()) if w.ready))
+        return await asyncio.gather(*(self._say(worker, message) for worker in self._ready()))
 
     async def _say(self, worker: _Worker, message: bytes) -> str:
         """What is wrong with it, or nothing; also where the worker dies or does not answer."""
@@ -423,7 +437,7 @@ class Supervisor:
             self._accept()  # what is in the queue already was promised an answer
         self.socket.close()
         until = time.monotonic() + self.settings.drain_seconds
-        while self._held and any(worker.ready for worker in self.workers.values()) and time.monotonic() < until:
+        while self._held and self._ready() and time.monotonic() < until:
             await asyncio.sleep(0.02)
         while self._held:
             self._held.popleft().close()

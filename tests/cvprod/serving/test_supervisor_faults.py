@@ -1,5 +1,7 @@
 """The process that owns the port, when its workers are behind, dead, or not there yet."""
 
+import asyncio
+import json
 import os
 import select
 import signal
@@ -10,8 +12,14 @@ import time
 import psutil
 import pytest
 
+from cvprod.lab import hostile as pictures
+from cvprod.serving import supervisor
+from cvprod.serving.card import read
+from cvprod.serving.settings import DEFAULT_MODEL, Settings
+
 from .conftest import metrics, wait_for
 
+JPEG = pictures.encode(pictures.GREY, "JPEG")
 REQUEST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 #: More connections than the channel of a worker that does not read takes (some 280).
 CROWD = 400
@@ -118,3 +126,57 @@ def test_a_supervisor_without_descriptors_sleeps_and_answers_when_it_has_some_ag
     os.kill(worker, signal.SIGCONT)
     assert answers(callers) == [b"200"] * CROWD
     assert "Traceback" not in service.log.read_text()
+
+
+# --- no worker ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Write a card with this version beside the default model; spoilt: its self-test cannot be passed."""
+    card, data = read(DEFAULT_MODEL)
+    (tmp_path / "model.onnx").write_bytes(data)
+
+    def put(version, spoilt=False):
+        wrong = {"self_test": (99.0,) * len(card.self_test)} if spoilt else {}
+        changed = card.model_copy(update={"file": "model.onnx", "version": version, **wrong})
+        (tmp_path / "model.json").write_text(changed.model_dump_json())
+        return tmp_path / "model.json"
+
+    return put
+
+
+@pytest.mark.parametrize("spoilt", [True, False])
+def test_a_model_asked_for_while_no_worker_is_there_is_tested_before_it_is_taken(start, place, spoilt):
+    service = start("--workers", 1, "--latency-budget-ms", 20_000, "--model", place("old"))
+    (worker,) = service.workers()
+    place("new", spoilt)
+    (nursery,) = psutil.Process(service.process.pid).children()
+    nursery.suspend()  # nobody can be started in the meantime
+    os.kill(worker, signal.SIGKILL)
+    wait_for(lambda: "worker-died" in service.log.read_text())
+    service.process.send_signal(signal.SIGHUP)
+    time.sleep(0.3)
+    assert "model-" not in service.log.read_text()  # neither taken nor refused
+    nursery.resume()
+    wait_for(lambda: ("model-refused" if spoilt else "model-swapped") in service.log.read_text())
+    wait_for(lambda: service.workers() and service.workers() != [worker])
+    version = json.loads(service.post(JPEG))["model"]["version"]
+    assert version == ("old" if spoilt else "new")
+    os.kill(*service.workers(), signal.SIGKILL)
+    wait_for(lambda: service.log.read_text().count("worker-died") == 2)
+    assert json.loads(service.post(JPEG))["model"]["version"] == version
+
+
+def test_a_model_that_no_worker_can_test_in_time_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "_TESTER_SECONDS", 0.1)
+    refused = []
+    monkeypatch.setattr(supervisor.log, "error", lambda _, extra: refused.append(extra["reason"]))
+
+    async def swap():
+        alone = supervisor.Supervisor(Settings(port=0, state=tmp_path))
+        alone.card = before = tmp_path / "before.json"
+        await alone._swap(None)
+        return alone.card == before
+
+    assert asyncio.run(swap()) and refused == ["no worker was there to test the model"]
