@@ -6,22 +6,24 @@ passwords, and would cost more than the inspection). The file holds hashes only:
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
 import json
 import math
 import os
+import re
 import secrets
 import time
 from collections import OrderedDict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from .errors import ServiceError
+from .logs import log
 
 PREFIX = "cvp_"
 SCOPES = ("inspect", "admin")
+MAX_RATE = 1e9
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,27 @@ class Key:
     scopes: tuple[str, ...] = ("inspect",)
     rate: float = 0.0
 
+    def __post_init__(self) -> None:
+        """Files of keys are edited by hand. Raises ValueError, without what stands there: it may be a secret."""
+        if not isinstance(self.name, str) or not self.name.isprintable() or not 0 < len(self.name) <= 64:
+            raise ValueError("a key's name has 1 to 64 printable characters")
+        if not isinstance(self.sha256, str) or not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise ValueError("a key's sha256 has 64 hexadecimal digits")
+        if not isinstance(self.scopes, tuple) or not all(scope in SCOPES for scope in self.scopes):
+            raise ValueError(f"a key's scopes are a list of: {', '.join(SCOPES)}")
+        if type(self.rate) not in (int, float) or not 0 <= self.rate <= MAX_RATE:  # nan compares with nothing
+            raise ValueError(f"a key's rate is a number from 0 to {MAX_RATE:g} (requests a second; 0: as for all)")
+
+
+FIELDS = {field.name for field in fields(Key)}
+
 
 def add(path: Path, name: str, scopes: tuple[str, ...] = ("inspect",), rate: float = 0.0) -> str:
     """Make a key, store its hash, return the key: the only time that anybody sees it. Raises ValueError."""
-    if not name or not name.isprintable() or len(name) > 64:
-        raise ValueError("a key's name has 1 to 64 printable characters")
-    if unknown := set(scopes) - set(SCOPES):
-        raise ValueError(f"unknown scope {', '.join(sorted(unknown))}; there are {', '.join(SCOPES)}")
-    if path.exists() and any(key.name == name for key in read(path)):
-        raise ValueError(f"there is a key named {name!r} already; remove its line first")
     secret = PREFIX + secrets.token_urlsafe(32)
     key = Key(name, hashlib.sha256(secret.encode()).hexdigest(), tuple(scopes), rate)
+    if path.exists() and any(other.name == name for other in read(path)):
+        raise ValueError(f"there is a key named {name!r} already; remove its line first")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(json.dumps(asdict(key)) + "\n")
@@ -52,17 +64,38 @@ def add(path: Path, name: str, scopes: tuple[str, ...] = ("inspect",), rate: flo
 
 def read(path: Path) -> list[Key]:
     """The keys of a file. Raises ValueError that names the line."""
-    keys = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+    keys, faults = sift(path)
+    if faults:
+        raise ValueError(faults[0])
+    return keys
+
+
+def sift(path: Path) -> tuple[list[Key], list[str]]:
+    """The keys of a file, and what is wrong with its other lines."""
+    keys, faults = [], []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        if not line.strip() or line.startswith(b"#"):
             continue
         try:
-            document = json.loads(line)
-            key = Key(**{**document, "scopes": tuple(document.get("scopes", ("inspect",)))})
-        except (ValueError, TypeError):
-            raise ValueError(f"line {number} of the key file is not a key") from None
-        keys.append(key)
-    return keys
+            keys.append(_key(line))
+        except ValueError as error:
+            faults.append(f"line {number} of the key file is not a key: {error}")
+    return keys, faults
+
+
+def _key(line: bytes) -> Key:
+    try:
+        document = json.loads(line.decode())
+    except (ValueError, RecursionError):
+        raise ValueError("it is not JSON") from None
+    if not isinstance(document, dict) or not {"name", "sha256"} <= document.keys() <= FIELDS:
+        raise ValueError(f"it has name and sha256, and may have {', '.join(sorted(FIELDS - {'name', 'sha256'}))}")
+    document.setdefault("scopes", ["inspect"])
+    if isinstance(document["scopes"], list):
+        document["scopes"] = tuple(document["scopes"])
+    if isinstance(document["sha256"], str):
+        document["sha256"] = document["sha256"].lower()  # some tools write capitals
+    return Key(**document)
 
 
 class Keys:
@@ -72,9 +105,11 @@ class Keys:
         self._path = path
         self._stamp: tuple[int, int] | None = None
         self._next = 0.0
+        self._fault = ""
         self._keys: list[Key] = []
         if path is not None:
-            self._refresh()
+            self._keys, _ = sift(path)  # the service does not start with a bad line; a worker that starts again must
+            self._refresh_if_good()
 
     @property
     def open(self) -> bool:
@@ -86,6 +121,17 @@ class Keys:
         stamp = (found.st_mtime_ns, found.st_size)
         if stamp != self._stamp:
             self._keys, self._stamp = read(self._path), stamp
+        self._fault = ""
+
+    def _refresh_if_good(self) -> None:
+        """What was read before still holds where the file is half-written, mistyped or gone; the log says so, once."""
+        try:
+            self._refresh()
+        except (OSError, ValueError) as error:
+            fault = getattr(error, "strerror", None) or str(error)
+            if fault != self._fault:
+                log.warning("keys", extra={"event": "keys-refused", "reason": fault})
+            self._fault = fault
 
     def identify(self, headers: dict[bytes, bytes], scope: str = "inspect") -> Key | None:
         """Who asks; None where no keys are set. Raises ServiceError (unauthorized, forbidden)."""
@@ -94,8 +140,7 @@ class Keys:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + 1.0
-            with contextlib.suppress(OSError, ValueError):  # half-written: what was read before still holds
-                self._refresh()
+            self._refresh_if_good()
         given = headers.get(b"x-api-key", b"")
         kind, _, token = headers.get(b"authorization", b"").partition(b" ")
         if kind.lower() == b"bearer":

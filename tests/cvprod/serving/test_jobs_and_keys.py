@@ -1,10 +1,16 @@
 """Jobs that are deleted, made again or half gone; keys, lengths and callers that are mistyped, endless or many."""
 
 import asyncio
+import hashlib
 import json
+import math
+import subprocess
+import sys
 
 import pytest
 
+from cvprod.serving import __main__ as command
+from cvprod.serving import auth
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.jobs import Runner
 
@@ -121,3 +127,77 @@ def test_of_two_jobs_with_one_key_at_the_same_moment_the_first_counts(make_app):
         else:
             assert store.create(pictures, "", "coil 7") == (job, False)
         assert [path.name for path in store.folder.iterdir()] == [job]
+
+
+# --- keys --------------------------------------------------------------------------------------------------
+
+GOOD = {"name": "good", "sha256": hashlib.sha256(b"cvp_good").hexdigest(), "scopes": ["inspect"], "rate": 0.0}
+MISTYPED = [
+    {"sha256": None}, {"sha256": 5}, {"sha256": "\u00e9" * 64}, {"sha256": GOOD["sha256"][1:]}, {"sha256": "g" * 64},
+    {"rate": "5"}, {"rate": None}, {"rate": math.nan}, {"rate": math.inf}, {"rate": -5}, {"rate": True},
+    {"rate": 10**400}, {"scopes": "inspect"}, {"scopes": None}, {"scopes": ["inspct"]}, {"scopes": [["inspect"]]},
+    {"name": 7}, {"name": None}, {"name": ""}, {"name": "a\nb"}, {"owner": "who"},
+]  # fmt: skip
+
+
+def lines(*documents):
+    return "".join(json.dumps(document) + "\n" for document in documents)
+
+
+@pytest.mark.parametrize("change", MISTYPED, ids=str)
+def test_a_mistyped_key_is_found_at_its_line_and_takes_nothing_from_the_good_ones(
+    tmp_path, caplog, monkeypatch, change
+):
+    file = tmp_path / "keys.jsonl"
+    file.write_text(lines(GOOD))
+    keys = auth.Keys(file)
+    file.write_text("# by hand\n" + lines(GOOD, {**GOOD, "name": "other", **change}))
+    for _ in range(2):
+        monkeypatch.setattr(keys, "_next", 0.0)
+        assert keys.identify({b"x-api-key": b"cvp_good"}).name == "good"
+    [told] = [record for record in caplog.records if record.event == "keys-refused"]
+    assert "line 3 of the key file" in told.reason
+    with pytest.raises(command.SettingsError, match=r"--api-keys .*keys\.jsonl: line 3 of the key file") as refused:
+        command.check_keys(file)
+    assert [key.name for key in auth.Keys(file)._keys] == ["good"]  # as a worker that starts again has them
+    for text in (told.reason, str(refused.value)):
+        assert "\n" not in text and GOOD["sha256"][1:] not in text
+    file.write_text(lines(GOOD, {**GOOD, "name": "new", "sha256": hashlib.sha256(b"cvp_new").hexdigest()}))
+    monkeypatch.setattr(keys, "_next", 0.0)
+    assert keys.identify({b"x-api-key": b"cvp_new"}).name == "new"
+
+
+@pytest.mark.parametrize("line", [b"\xff", b"[" * 100_000, b"[]", b"5", b"null", b"{}", b'{"name": "a"}'])
+def test_a_line_that_is_no_key_at_all(tmp_path, line):
+    file = tmp_path / "keys.jsonl"
+    file.write_bytes(lines(GOOD).encode() + line)
+    with pytest.raises(ValueError, match="line 2 of the key file is not a key"):
+        auth.read(file)
+
+
+def test_keys_as_people_write_them(tmp_path):
+    file = tmp_path / "keys.jsonl"
+    plain = {"name": "Bandstraße 7", "sha256": GOOD["sha256"].upper()}
+    file.write_text(lines(plain, {**GOOD, "rate": 5, "scopes": ["inspect", "admin"]}))
+    first, second = auth.read(file)
+    assert first == auth.Key("Bandstraße 7", GOOD["sha256"]) and second.rate == 5 and "admin" in second.scopes
+
+
+def test_a_mistyped_key_file_does_not_start(tmp_path):
+    file = tmp_path / "keys.jsonl"
+    file.write_text(lines(GOOD, {**GOOD, "sha256": None}))
+    ended = subprocess.run(
+        [sys.executable, "-m", "cvprod.serving", "--port", "0", "--workers", "1", "--api-keys", file],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 2 and ended.stderr.count("\n") == 1
+    assert f"--api-keys {file}: line 2 " in ended.stderr and "sha256" in ended.stderr
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "-5", "1e300"])
+def test_a_key_is_not_made_with_a_rate_that_is_none(tmp_path, capsys, rate):
+    file = tmp_path / "keys.jsonl"
+    assert command.main(["keys", "add", "camera", "--file", str(file), f"--rate={rate}"]) == 1
+    told = capsys.readouterr()
+    assert "rate is a number from 0" in told.err and told.err.count("\n") == 1
+    assert not told.out and not file.exists()
