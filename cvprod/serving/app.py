@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from pydantic import TypeAdapter, ValidationError
+from starlette.datastructures import QueryParams
 
 from . import auth, door, metrics
 from .engine import Engine, Result
@@ -56,6 +58,7 @@ class Inspection(msgspec.Struct, omit_defaults=True):
 
 
 _encode = msgspec.json.Encoder().encode
+_yes_or_no = TypeAdapter(bool)
 
 
 class App:
@@ -197,6 +200,7 @@ class App:
         kind = headers.get(b"content-type", b"application/octet-stream").decode("latin-1").lower()
         if not kind.startswith(_RAW):
             raise ServiceError("media-type-unsupported")
+        probabilities = bool(scope["query_string"]) and self._wants_probabilities(scope["query_string"])
         body = await self.read_body(headers, receive)
         if not body:
             raise ServiceError("body-empty")
@@ -221,9 +225,19 @@ class App:
             },
             request_id,
         )
-        if scope["query_string"] and b"probabilities=true" in scope["query_string"]:
+        if probabilities:
             answer.probabilities = self.all_probabilities(result, 0)
         return _encode(answer)
+
+    @staticmethod
+    def _wants_probabilities(query: bytes) -> bool:
+        """The same words for yes and no as FastAPI knows for a form, the same problem for others."""
+        given = QueryParams(query).get("probabilities", "false")
+        try:
+            return _yes_or_no.validate_python(given)
+        except ValidationError as error:
+            fault = {"where": "query.probabilities", "what": error.errors()[0]["msg"]}
+            raise ServiceError("invalid-request", errors=[fault]) from None
 
     async def read_body(self, headers: dict[bytes, bytes], receive: Callable, limit: int = 0) -> bytes:
         """The request's body. Raises ServiceError (body-too-large) as soon as that is known."""
