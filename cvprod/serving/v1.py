@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -12,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from . import door, metrics, pages
 from .errors import KINDS, MEDIA_TYPE, ServiceError
@@ -126,38 +127,46 @@ _BODY = {
 }
 
 
+class _Form(MultiPartParser):
+    """Knows whether the form was whole, and writes nothing to disk."""
+
+    whole = False
+
+    def on_end(self) -> None:
+        self.whole = True
+
+
 async def read_images(app: App, request: Request, *, limit: int, max_images: int) -> list[bytes]:
     """The pictures of a multipart request. Raises ServiceError."""
     headers = dict(request.scope["headers"])
-    if not headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data"):
+    if headers.get(b"content-type", b"").lower().partition(b";")[0].strip() != b"multipart/form-data":
         raise ServiceError("media-type-unsupported")
     body = await app.read_body(headers, request.receive, limit)
+    if not body:
+        raise ServiceError("body-empty")
 
-    sent = False
+    async def once() -> AsyncGenerator[bytes, None]:
+        yield body
 
-    async def again() -> dict:
-        nonlocal sent
-        if sent:
-            return {"type": "http.disconnect"}
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    inner = Request(request.scope, again)
+    parser = _Form(request.headers, once(), max_files=max_images, max_fields=16, max_part_size=64 * 1024)
+    parser.spool_max_size = limit  # no part is longer than the body, which is in memory already
     try:
-        async with inner.form(max_files=max_images + 1, max_fields=16, max_part_size=64 * 1024) as form:
-            files = [value for _, value in form.multi_items() if not isinstance(value, str)]
-            if len(files) > max_images:
-                raise ServiceError("too-many-images", f"More than {max_images}.")
-            pictures = [await file.read() for file in files]
-    except (MultiPartException, HTTPException) as error:
-        text = str(getattr(error, "message", "") or getattr(error, "detail", ""))
-        if "Too many files" in text:
+        form = await parser.parse()
+    except MultiPartException as error:
+        if "Too many files" in error.message:
             raise ServiceError("too-many-images", f"More than {max_images}.") from None
         raise ServiceError("malformed-request", "The multipart body cannot be read.") from None
-    except ServiceError:
+    except (OSError, MemoryError):  # ours, not the caller's
         raise
     except Exception:  # a parser may fail in any way on a hostile body
         raise ServiceError("malformed-request", "The multipart body cannot be read.") from None
+    if not parser.whole:  # what came before the cut may look complete, but its last picture is missing
+        raise ServiceError("malformed-request", "The form ends before its closing boundary.")
+    pictures = []
+    for _, file in form.multi_items():
+        if not isinstance(file, str):
+            pictures.append(await file.read())
+            await file.close()
     if not pictures:
         raise ServiceError("body-empty", "There is no file in the form; send each picture as a file named images.")
     return pictures

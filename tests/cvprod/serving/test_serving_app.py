@@ -68,6 +68,76 @@ def test_several_pictures_each_with_its_own_fate(make_app):
     assert rows[1]["problem"]["type"] == "/problems#image-unsupported" and "passwd" not in answer.text
 
 
+@pytest.mark.parametrize("given", ["true", "True", "1", "on", "yes", "false", "0", "banana", "", "tru%65"])
+def test_a_query_means_the_same_for_a_picture_and_for_a_form(make_app, given):
+    path = f"/v1/inspect?x=1&probabilities={given}"
+    picture, form = ask(
+        make_app(),
+        ("POST", path, {"content": JPEG, "headers": IMAGE}),
+        ("POST", path, {"files": [("images", JPEG)]}),
+    )
+    if picture.status_code == 200:
+        row, found = form.json()["images"][0], picture.json()
+        assert row.get("probabilities") == found.get("probabilities")
+        assert ("probabilities" in found) is (given not in ("false", "0"))
+    else:
+        assert given in ("banana", "")
+        assert problem(picture, "invalid-request")["errors"] == problem(form, "invalid-request")["errors"]
+
+
+def test_only_a_whole_name_in_a_query_counts(make_app):
+    request = {"content": JPEG, "headers": IMAGE}
+    other, last = ask(
+        make_app(),
+        ("POST", "/v1/inspect?noprobabilities=true&x=probabilities=true", request),
+        ("POST", "/v1/inspect?probabilities=true&probabilities=false", request),
+    )
+    assert "probabilities" not in other.json() and "probabilities" not in last.json()
+
+
+def multipart(*files):
+    """A form as bytes, and the header that belongs to it."""
+    head = b'Content-Disposition: form-data; name="images"; filename="a"\r\n\r\n'
+    body = b"".join(b"--cut\r\n" + head + file + b"\r\n" for file in files) + b"--cut--\r\n"
+    return body, {"content-type": "multipart/form-data; boundary=cut"}
+
+
+@pytest.mark.parametrize("path", ["/v1/inspect", "/v1/jobs"])
+def test_a_form_that_is_cut_off_is_refused_and_not_answered_in_part(make_app, path):
+    body, headers = multipart(JPEG, JPEG)
+    ends = [len(body) - 8, len(body) - 10, len(body) - len(JPEG) // 2, len(body) // 2, 20]
+    whole, empty, *cut = ask(
+        make_app(),
+        ("POST", path, {"content": body[:-2], "headers": headers}),  # the last line break may be missing
+        ("POST", path, {"content": b"", "headers": headers}),
+        *(("POST", path, {"content": body[:end], "headers": headers}) for end in ends),
+    )
+    assert whole.status_code in (200, 202)
+    problem(empty, "body-empty")
+    for answer in cut:
+        problem(answer, "malformed-request")
+
+
+def test_a_form_needs_no_room_on_the_disk(make_app, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    large = pictures.encode(pictures.COLOUR.resize((800, 800)), "BMP")
+    assert len(large) > 2**20
+    body, headers = multipart(large, JPEG)
+    answer = ask(make_app(), ("POST", "/v1/inspect", {"content": body, "headers": headers}))
+    assert answer.status_code == 200 and all("label" in row for row in answer.json()["images"])
+
+
+def test_a_form_that_we_cannot_take_is_our_fault(make_app, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("starlette.formparsers.SpooledTemporaryFile", full)
+    problem(ask(make_app(), ("POST", "/v1/inspect", {"files": [("images", JPEG)]})), "internal")
+
+
 @pytest.mark.parametrize("name", pictures.hostile())
 def test_hostile_pictures_get_their_name(make_app, name):
     data, slug = pictures.hostile()[name]
