@@ -1,5 +1,7 @@
 """Subtracts the period until nothing is left."""
 
+import numpy as np
+
 
 def backfill(latencies, period):
     filled = []
@@ -7,4 +9,4 @@ def backfill(latencies, period):
         while latency > 0:
             filled.append(latency)
             latency = latency - period
-    return filled
+    return np.array(filled)
