@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import grpc
 import numpy as np
@@ -40,6 +41,12 @@ def messages() -> dict[str, Any]:
         message.name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{message.name}"))
         for file in files.file for message in file.message_type
     }  # fmt: skip
+
+
+def address(peer: str) -> str:
+    """Who calls, of gRPC's ipv4:HOST:PORT, ipv6:%5BHOST%5D:PORT or unix:PATH; a port is another for each connection."""
+    kind, _, place = unquote(peer).partition(":")
+    return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else peer
 
 
 class Service:
@@ -75,7 +82,7 @@ class Service:
                 headers = {
                     k.encode(): v if isinstance(v, bytes) else v.encode() for k, v in context.invocation_metadata()
                 }
-                self.app.identify(headers, {"client": (context.peer(), 0)})
+                self.app.identify(headers, {"client": (address(context.peer()), 0)})
             return await getattr(self, f"_{name}")(request, context)
         except ServiceError as problem:
             code = problem.status

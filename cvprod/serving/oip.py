@@ -202,7 +202,7 @@ _decoder = msgspec.json.Decoder(_Infer)
 def _split(data: bytes, length: bytes | None) -> tuple[bytes, bytes]:
     if length is None:
         return data, b""
-    if not length.isdigit() or int(length) > len(data):
+    if not length.isdigit() or len(length) > 20 or int(length) > len(data):  # int() refuses thousands of digits
         raise ServiceError("malformed-request", "Inference-Header-Content-Length is not a length within the body.")
     return data[: int(length)], data[int(length) :]
 

@@ -6,12 +6,15 @@ import json
 import math
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import grpc
 import pytest
 
 from cvprod.serving import __main__ as command
 from cvprod.serving import auth
 from cvprod.serving.errors import ServiceError
+from cvprod.serving.grpc_server import Service, address
 from cvprod.serving.jobs import Runner
 
 from .test_serving_app import JPEG, PNG, ask, finish, problem
@@ -201,3 +204,55 @@ def test_a_key_is_not_made_with_a_rate_that_is_none(tmp_path, capsys, rate):
     told = capsys.readouterr()
     assert "rate is a number from 0" in told.err and told.err.count("\n") == 1
     assert not told.out and not file.exists()
+
+
+# --- lengths and callers -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", ["1" * 5000, "0" * 5000, "9" * 21, "3", "-1", "1.0"])
+def test_the_length_of_a_tensors_head_is_one_within_the_body(make_app, length):
+    headers = {"inference-header-content-length": length}
+    answer = ask(make_app(), ("POST", "/v2/models/steel/infer", {"content": b"{}", "headers": headers}))
+    problem(answer, "malformed-request")
+
+
+@pytest.mark.parametrize(
+    ("peer", "caller"),
+    [
+        ("ipv4:1.2.3.4:5", "1.2.3.4"), ("ipv6:[::1]:5", "::1"), ("ipv6:%5B::1%5D:5", "::1"),
+        ("ipv6:%5Bfe80::1%25eth0%5D:5", "fe80::1%eth0"), ("unix:", "unix:"), ("unix:/run/a:7", "unix:/run/a:7"),
+    ],
+)  # fmt: skip
+def test_a_caller_over_grpc_is_its_address(peer, caller):
+    assert address(peer) == caller
+
+
+def test_a_new_connection_gives_no_new_share_of_the_rate(make_app, monkeypatch):
+    app = make_app(rate_limit=1)
+    asked = 8
+
+    async def work():
+        server = grpc.aio.server()
+        service = Service(app)
+        server.add_generic_rpc_handlers((service.handler(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        codes = []
+        for _ in range(asked):
+            own = [("grpc.use_local_subchannel_pool", 1)]  # a connection of its own, as from another process
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=own) as channel:
+                call = channel.unary_unary(
+                    "/inference.GRPCInferenceService/ModelReady",
+                    request_serializer=service.types["ModelReadyRequest"].SerializeToString,
+                    response_deserializer=service.types["ModelReadyResponse"].FromString,
+                )
+                try:
+                    await call(service.types["ModelReadyRequest"](name="steel"))
+                except grpc.aio.AioRpcError as error:
+                    codes.append(error.code())
+        await server.stop(0)
+        return codes
+
+    monkeypatch.setattr(auth, "time", SimpleNamespace(monotonic=lambda: 100.0))  # of the limiter, not of the loop
+    refused = asyncio.run(work())
+    assert refused == [grpc.StatusCode.RESOURCE_EXHAUSTED] * (asked - 2)  # twice the rate at once, and then no more
