@@ -65,13 +65,8 @@ class Supervisor:
         # Half of the descriptors stay free: a worker that must be replaced needs some.
         self._room = min(_HELD, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
         self._again: asyncio.TimerHandle | None = None
-        self._own_state = settings.state is None
-        self.state = Path(settings.state or tempfile.mkdtemp(prefix="cvprod-state-"))
-        self.state.mkdir(parents=True, exist_ok=True)
-        self.metrics = Path(tempfile.mkdtemp(prefix="cvprod-metrics-"))
-        self.card = keep(settings.model, self.state / "models")
-        self.socket = self._listen()
-        self.port = self.socket.getsockname()[1]
+        self._own: list[Path] = []  # folders that go when we go
+        self._starting: asyncio.Task[int] | None = None
         self._swapping = asyncio.Lock()
         self._building = asyncio.Lock()
         self._done = asyncio.Event()
@@ -92,25 +87,17 @@ class Supervisor:
         return listener
 
     async def run(self) -> int:
-        """Exit status: 0 after a clean end, 3 when no worker can load the model."""
+        """Exit status: 0 after a clean end, 3 when no worker can load the model. Raises ModelError, SettingsError."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, lambda: self._spawn(self._stop()))
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self._swap(None)))
         try:
-            if not await self._open_nursery():
-                log.error("start", extra={"event": "no-worker-starts"})
-                return 1
-            for index in range(self.settings.workers):
-                await self._start(index)
-            if not await self._all_ready():
-                return 3
-            log.info(
-                "listening",
-                extra={"event": "listening", "port": self.port, "detail": f"{self.settings.host}:{self.port}"},
-            )
-            print(f"Listening on http://{self.settings.host}:{self.port}", flush=True)
-            loop.add_reader(self.socket.fileno(), self._accept)
+            self._open()
+            self._starting = loop.create_task(self._start_all())
+            await asyncio.wait([self._starting])
+            if not self.stopping and (status := self._starting.result()):
+                return status
             await self._done.wait()
             return 0
         finally:
@@ -120,13 +107,43 @@ class Supervisor:
             if self.nursery is not None:
                 self.nursery.kill()
                 self.nursery.wait()
-            shutil.rmtree(self.metrics, ignore_errors=True)
-            if self._own_state:
-                shutil.rmtree(self.state, ignore_errors=True)
+            for folder in self._own:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _open(self) -> None:
+        """What workers need before there are any. Raises ModelError, SettingsError."""
+        self.metrics = Path(tempfile.mkdtemp(prefix="cvprod-metrics-"))
+        self._own.append(self.metrics)
+        if self.settings.state is None:
+            self.state = Path(tempfile.mkdtemp(prefix="cvprod-state-"))
+            self._own.append(self.state)
+        else:
+            self.state = Path(self.settings.state)
+            self.state.mkdir(parents=True, exist_ok=True)
+        self.card = keep(self.settings.model, self.state / "models")
+        self.socket = self._listen()
+        self.port = self.socket.getsockname()[1]
+
+    async def _start_all(self) -> int:
+        """Exit status; 0 once the service listens."""
+        if not await self._open_nursery():
+            log.error("start", extra={"event": "no-worker-starts"})
+            return 1
+        for index in range(self.settings.workers):
+            await self._start(index)
+        if not await self._all_ready():
+            return 3
+        log.info(
+            "listening",
+            extra={"event": "listening", "port": self.port, "detail": f"{self.settings.host}:{self.port}"},
+        )
+        print(f"Listening on http://{self.settings.host}:{self.port}", flush=True)
+        asyncio.get_running_loop().add_reader(self.socket.fileno(), self._accept)
+        return 0
 
     async def _all_ready(self) -> bool:
         until = time.monotonic() + _START_SECONDS
-        while not self.stopping:
+        while True:
             if (
                 self.workers
                 and all(w.ready for w in self.workers.values())
@@ -137,7 +154,6 @@ class Supervisor:
                 log.error("start", extra={"event": "no-worker-starts"})
                 return False
             await asyncio.sleep(0.02)
-        return False
 
     def _spawn(self, work: Coroutine) -> None:
         """A task that is held until it is done: the loop itself holds only weak references."""
@@ -196,6 +212,7 @@ class Supervisor:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         worker = self.workers[index] = _Worker(index, ours, self.card)
+        asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, worker)
         with theirs:
             for _ in range(3):
                 async with self._building:  # not while a new nursery is on its way
@@ -206,7 +223,6 @@ class Supervisor:
                     break
                 except OSError:
                     await self._rebuild_nursery()
-        asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, worker)
 
     def _heard(self, worker: _Worker) -> None:
         while True:
@@ -284,8 +300,20 @@ class Supervisor:
         log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
         # A worker that served is replaced at once; one that cannot even start, more and more slowly.
         await asyncio.sleep(min(10.0, 0.1 * 2**self.failures) if self.failures else 0.0)
+        if not worker.pid:
+            self._forget_dead()
         if not self.stopping and worker.index not in self.workers:
             await self._start(worker.index)
+
+    def _forget_dead(self) -> None:
+        """Remove what the gone say of themselves: one that dies before it is ready has not told us its number."""
+        for file in self.metrics.glob("gauge_live*_*.db"):
+            try:
+                os.kill(int(file.stem.rpartition("_")[2]), 0)
+            except ProcessLookupError:
+                file.unlink(missing_ok=True)
+            except OSError:
+                continue
 
     # --- connections ---
 
@@ -429,12 +457,15 @@ class Supervisor:
             return
         self.stopping = True
         log.info("draining", extra={"event": "draining"})
-        for worker in self.workers.values():
-            self._send(worker, b"N")
-        await asyncio.sleep(self.settings.drain_delay)  # load balancers see /readyz fail and send nothing more
-        with contextlib.suppress(ValueError, OSError):
-            asyncio.get_running_loop().remove_reader(self.socket.fileno())
-            self._accept()  # what is in the queue already was promised an answer
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()  # workers that load their model still end by themselves, without complaint
+        else:
+            for worker in self.workers.values():
+                self._send(worker, b"N")
+            await asyncio.sleep(self.settings.drain_delay)  # load balancers see /readyz fail and send nothing more
+            with contextlib.suppress(ValueError, OSError):
+                asyncio.get_running_loop().remove_reader(self.socket.fileno())
+                self._accept()  # what is in the queue already was promised an answer
         self.socket.close()
         until = time.monotonic() + self.settings.drain_seconds
         while self._held and self._ready() and time.monotonic() < until:

@@ -6,8 +6,10 @@ import os
 import select
 import signal
 import socket
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -146,6 +148,28 @@ def place(tmp_path):
     return put
 
 
+def infos(service):
+    return [value for name, value in metrics(service).items() if name.startswith("cvprod_model_info")]
+
+
+def test_a_worker_that_is_killed_before_it_is_ready_leaves_no_number_behind(start):
+    service = start("--workers", 1, "--latency-budget-ms", 20_000)
+    (nursery,) = psutil.Process(service.process.pid).children()
+    (worker,) = nursery.children()
+    folder = Path(worker.environ()["PROMETHEUS_MULTIPROC_DIR"])
+    said = (folder / f"gauge_livesum_{worker.pid}.db").read_bytes()
+    assert b"cvprod_model_info" in said
+    worker.kill()
+    wait_for(lambda: [child for child in nursery.children() if child != worker])
+    (successor,) = (child for child in nursery.children() if child != worker)
+    successor.suspend()  # it names its model and is killed before it has told the supervisor its number
+    (folder / f"gauge_livesum_{successor.pid}.db").write_bytes(said)
+    successor.kill()
+    wait_for(lambda: service.log.read_text().count("worker-died") == 2)
+    assert service.get("/healthz")
+    wait_for(lambda: infos(service) == [1])
+
+
 @pytest.mark.parametrize("spoilt", [True, False])
 def test_a_model_asked_for_while_no_worker_is_there_is_tested_before_it_is_taken(start, place, spoilt):
     service = start("--workers", 1, "--latency-budget-ms", 20_000, "--model", place("old"))
@@ -174,9 +198,62 @@ def test_a_model_that_no_worker_can_test_in_time_is_refused(tmp_path, monkeypatc
     monkeypatch.setattr(supervisor.log, "error", lambda _, extra: refused.append(extra["reason"]))
 
     async def swap():
-        alone = supervisor.Supervisor(Settings(port=0, state=tmp_path))
+        alone = supervisor.Supervisor(Settings(port=0))
+        alone.state = tmp_path
         alone.card = before = tmp_path / "before.json"
         await alone._swap(None)
         return alone.card == before
 
     assert asyncio.run(swap()) and refused == ["no worker was there to test the model"]
+
+
+# --- a start that comes to nothing -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Start the service with a folder of its own for what is temporary; it need not come up. Process and folder."""
+    running = []
+
+    def go(*options):
+        (folder := tmp_path / "temporary").mkdir()
+        command = [sys.executable, "-m", "cvprod.serving", "--no-pin", "--workers", "2", *map(str, options)]
+        running.append(
+            subprocess.Popen(
+                command,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=tmp_path,
+                env={**os.environ, "TMPDIR": str(folder)},
+            )
+        )
+        return running[-1], folder
+
+    yield go
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def test_a_start_that_fails_leaves_no_folders(launch, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process, folder = launch("--port", taken.getsockname()[1])
+        assert process.wait(30) == 2 and not list(folder.iterdir())
+    folder.rmdir()
+    process, folder = launch("--port", 0, "--model", tmp_path / "missing.json")
+    assert process.wait(30) == 3 and not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("stage", ["nursery", "workers"])
+def test_a_service_that_is_ended_while_it_starts_ends_quietly(launch, stage):
+    process, folder = launch("--port", 0)
+    top = psutil.Process(process.pid)
+    wait_for(lambda: top.children() and (stage == "nursery" or top.children()[0].children()))
+    process.terminate()
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and not list(folder.iterdir())
+    events = {json.loads(line)["event"] for line in err.splitlines()}
+    if b"Listening" not in out:  # else it was quicker than we
+        assert "draining" in events and events <= {"draining", "worker-ready"}
