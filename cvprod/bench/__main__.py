@@ -15,7 +15,7 @@ from . import COMMANDS, FailureError, UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status (0: well, 1: it ran and failed, 2: it could not start)."""
+    """Run one command; returns its exit status (0: well, 1: it failed, 2: it could not start, 130: interrupted)."""
     parser = argparse.ArgumentParser(prog="python -m cvprod.bench", description="Benchmarks of the book's claims.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in COMMANDS:
@@ -33,6 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except FailureError as error:
         print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"{parser.prog} {args.command}: interrupted, nothing was written", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import sys
 import time
 from pathlib import Path
 
-from cvprod.surface import tiles
+from cvprod.surface import SPLITS
 
+from .data import cached_set
 from .evaluation import evaluate, predictor
 from .networks import NETWORKS, UnknownNetworkError
 from .training import RECIPES, TOLERANCE, Recipe, train, with_options
-from .weights import SIZE_LIMIT, WEIGHTS, WeightsError, card, load_weights, shipped, total_size
+from .weights import SIZE_LIMIT, WEIGHTS, WeightsError, card, check_folder, load_weights, shipped, total_size
 
 
 def list_networks(folder: Path) -> int:
@@ -62,7 +63,7 @@ def verify(folder: Path, n: int) -> int:
     if not names:
         what = "holds no weights and no cards" if folder.is_dir() else "is no folder"
         raise ValueError(f"nothing to verify: {folder} {what}")
-    test = tiles("test", n, workers=2)
+    test = cached_set(n, SPLITS["test"])  # the cards speak of generated tiles, wherever CVPROD_DATA points
     problems, tested = [], 0
     print(f"{'network':<20}{'sha256':>14}{'card':>9}{'now':>9}  95 % interval    verdict")
     for name in sorted(names):
@@ -126,6 +127,10 @@ def main(arguments: list[str] | None = None) -> int:
             return verify(options.folder, options.tiles)
         except (OSError, ValueError) as error:
             check.error(str(error))
+    try:  # before the training, which takes minutes
+        check_folder(options.folder)
+    except OSError as error:
+        parser.error(f"--folder {options.folder}: {error.strerror}")
     names = list(RECIPES) if options.all else options.names
     unknown = [name for name in names if name not in RECIPES]
     if not names or unknown:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import platform
 import re
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -84,6 +85,13 @@ def versions() -> dict[str, str]:
     """Versions of everything that shapes the weights."""
     packages = ("torch", "torchvision", "numpy", "opencv-python-headless", "safetensors")
     return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+
+
+def check_folder(folder: Path) -> None:
+    """Called before a training that will end in `save_weights`. Raises OSError where nothing could be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def save_weights(name: str, model: nn.Module, card: dict, *, folder: Path = WEIGHTS) -> Path:

@@ -17,7 +17,7 @@ from torch import nn
 
 from cvprod import measure
 from cvprod.ledger import Row
-from cvprod.models import BASELINE, Evaluation, evaluate, load, predictor
+from cvprod.models import BASELINE, Evaluation, WeightsError, evaluate, load, predictor
 from cvprod.models.evaluation import Predict
 from cvprod.surface import TileSet
 
@@ -139,9 +139,13 @@ def _pipeline(shop: Workshop) -> Candidate:
 
 def _lessons(card: Mapping, *, tuned: bool) -> str:
     """How long a shipped network was trained, from its card: accuracies after unequal training do not compare."""
-    recipe = card["training"]["recipe"]
-    more = f" + {recipe['tune_steps']:,}" if tuned else ""
-    return f"{recipe['steps']:,}{more} training steps"
+    try:
+        recipe = card["training"]["recipe"]
+        steps, tune_steps = int(recipe["steps"]), int(recipe["tune_steps"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"a card without training.recipe ({error!r}). Rebuild it with `{zoo.COMMAND}`.") from None
+    more = f" + {tune_steps:,}" if tuned else ""
+    return f"{steps:,}{more} training steps"
 
 
 #: Name -> how it is made, in the order of the table.

@@ -191,9 +191,16 @@ def onnx_predict(path: str | Path | bytes, *, level: str = "all", threads: int =
     name = pixels.name
 
     def predict(images: np.ndarray) -> np.ndarray:
-        return runtime.run(None, {name: images.astype(dtype, copy=False)})[0]
+        return runtime.run(None, {name: as_input(images, dtype)})[0]
 
     return predict
+
+
+def as_input(images: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
+    """Tiles in a graph's input type. Raises ValueError for floats where it takes bytes: all of 0..1 would become 0."""
+    if not np.can_cast(images.dtype, dtype, "same_kind"):
+        raise ValueError(f"the graph takes tiles as {np.dtype(dtype)}, 0 to 255, not {images.dtype}.")
+    return images.astype(dtype, copy=False)
 
 
 def operators(path: str | Path, *, level: str = "none") -> Counter[str]:

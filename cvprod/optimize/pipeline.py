@@ -50,6 +50,15 @@ class PipelineConfig:
     threads: int = 2
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "tune_steps", "batch", "calibration", "test_tiles", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.tiles < 2:
+            raise ValueError(f"tiles must be at least 2, half of them of the wide line, got {self.tiles}")
+        if not 0 <= self.prune_ratio < 1:
+            raise ValueError(f"prune_ratio is a share of the channels, from 0 to below 1, got {self.prune_ratio}")
+
 
 @dataclass(frozen=True)
 class Step:

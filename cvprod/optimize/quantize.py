@@ -23,6 +23,8 @@ from cvprod.chatter import quiet
 from cvprod.models.evaluation import Predict
 from cvprod.models.networks import PIXEL_MEAN, PIXEL_SCALE
 
+from .fuse import as_input
+
 # --- by hand -----------------------------------------------------------------------------------------------
 
 
@@ -256,7 +258,7 @@ class _Reader:
 
     def __init__(self, value: onnx.ValueInfoProto, images: np.ndarray) -> None:
         dtype = np.uint8 if value.type.tensor_type.elem_type == onnx.TensorProto.UINT8 else np.float32
-        parts = (images[i : i + 32].astype(dtype) for i in range(0, len(images), 32))
+        parts = (as_input(images[i : i + 32], dtype) for i in range(0, len(images), 32))
         self.batches = iter([{value.name: part} for part in parts])
 
     def get_next(self) -> dict[str, np.ndarray] | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,7 +15,9 @@ from cvprod import measure
 from cvprod.models import BASELINE, Evaluation, WeightsError, evaluate, load, predictor
 from cvprod.models import card as model_card
 from cvprod.models.data import generator_version
-from cvprod.models.weights import half_state
+from cvprod.models.training import TOLERANCE
+from cvprod.models.weights import half_state, load_weights
+from cvprod.surface import TileSet
 
 from . import zoo
 from .distill import TrainingSet, ask, fit
@@ -47,11 +51,28 @@ def describe(what: str, config: PipelineConfig, judged: Evaluation, baseline: Ev
     }
 
 
-def train_all(config: PipelineConfig, *, anew: bool = False, progress: bool = True, folder: Path = zoo.WEIGHTS) -> None:
+@dataclass(frozen=True)
+class Made:
+    """One new network, tested: its name, its `Evaluation`, and what writes it."""
+
+    name: str
+    judged: Evaluation
+    write: Callable[[], object] = field(repr=False)
+
+
+def train_all(
+    config: PipelineConfig,
+    *,
+    anew: bool = False,
+    progress: bool = True,
+    folder: Path = zoo.WEIGHTS,
+    force: bool = False,
+) -> None:
     """Run the pipeline, train the searched architecture the same way, and ship all four files.
 
     anew: search for widths again. What a search finds depends on what this machine takes to run each network, so by
-    default those of the shipped card are trained: a rebuild should give what it rebuilds.
+    default those of the shipped card are trained: a rebuild should give what it rebuilds. What is worse than what is
+    shipped is not written, see `ship`.
     """
     shape = None if anew else _shipped_shape()
     teacher, test = load(BASELINE), book_tiles("test", config.test_tiles)
@@ -61,11 +82,18 @@ def train_all(config: PipelineConfig, *, anew: bool = False, progress: bool = Tr
         data = TrainingSet(raw.images, raw.labels, logits)
         with tempfile.TemporaryDirectory() as scratch:
             made = run_pipeline(config, teacher=teacher, data=data, test=test, folder=scratch, progress=progress)
-            ship(made.student, made.pruned, config, data, made["teacher"].evaluation, folder=folder)
+            baseline = made["teacher"].evaluation
+            chain = [
+                rounded("student", made.student, config, baseline, "Student distilled from the baseline.", folder),
+                rounded("student_pruned", made.pruned, config, baseline, "The student, with fewer channels.", folder),
+                quantised(made.pruned, config, data, baseline, Path(scratch), folder),
+            ]
+            ship(chain, test, folder, force=force)  # together: each is made of the one before
         torch.manual_seed(config.seed)
         found = student(**(shape or searched_shape(data, config)))
         fit(found, data, steps=config.steps, lr=config.lr, batch=config.batch, seed=config.seed, progress=progress)
-        ship_student("student_nas", found, config, made["teacher"].evaluation, "Student of searched widths.", folder)
+        searched = rounded("student_nas", found, config, baseline, "Student of searched widths.", folder)
+        ship([searched], test, folder, force=force)
 
 
 def _shipped_shape() -> dict | None:
@@ -83,33 +111,53 @@ def searched_shape(data: TrainingSet, config: PipelineConfig, *, trials: int = 8
     return pick(study).user_attrs["shape"]
 
 
-def ship_student(
-    name: str, model: nn.Module, config: PipelineConfig, baseline: Evaluation, what: str, folder: Path
-) -> Evaluation:
-    """Round to float16, test what is shipped, write it."""
+def rounded(name: str, model: nn.Module, config: PipelineConfig, baseline: Evaluation, what: str, folder: Path) -> Made:
+    """A student as it would be shipped: rounded to float16 (in place), and tested so."""
     model.load_state_dict(half_state(model))
     judged = evaluate(predictor(model.eval()), book_tiles("test", config.test_tiles))
-    zoo.save_student(name, model, describe(what, config, judged, baseline), folder=folder)
     print(f"{name}: {judged.accuracy:.2%} on {judged.n} tiles (teacher {baseline.accuracy:.2%}), {widths(model)}")
-    return judged
+    card = describe(what, config, judged, baseline)
+    return Made(name, judged, partial(zoo.save_student, name, model, card, folder=folder))
 
 
-def ship(
-    whole: nn.Module,
-    pruned: nn.Module,
-    config: PipelineConfig,
-    data: TrainingSet,
-    baseline: Evaluation,
-    *,
-    folder: Path = zoo.WEIGHTS,
-) -> None:
-    """Write the student, the pruned student, and the INT8 file made from the rounded pruned student."""
-    ship_student("student", whole, config, baseline, "Student distilled from the baseline.", folder)
-    ship_student("student_pruned", pruned, config, baseline, "The student without its weakest channels.", folder)
+def quantised(
+    pruned: nn.Module, config: PipelineConfig, data: TrainingSet, baseline: Evaluation, scratch: Path, folder: Path
+) -> Made:
+    """The INT8 file, made from the rounded pruned student. It lies in `scratch` until it is written."""
     calibration = data.images[:: max(1, len(data.images) // config.calibration)][: config.calibration]
-    with tempfile.TemporaryDirectory() as scratch:
-        path = int8(pruned, Path(scratch) / "pipeline.onnx", calibration, method=config.method)
-        judged = evaluate(onnx_predict(path), book_tiles("test", config.test_tiles))
-        what = "The pruned student in INT8 (static QDQ, ONNX Runtime): the final model of the pipeline."
-        zoo.save_pipeline(path, describe(what, config, judged, baseline), folder=folder)
-    print(f"pipeline: {judged.accuracy:.2%} on {judged.n} tiles (teacher {baseline.accuracy:.2%})")
+    path = int8(pruned, scratch / "shipped.onnx", calibration, method=config.method)
+    judged = evaluate(onnx_predict(path), book_tiles("test", config.test_tiles))
+    print(f"{zoo.PIPELINE}: {judged.accuracy:.2%} on {judged.n} tiles (teacher {baseline.accuracy:.2%})")
+    what = "The pruned student in INT8 (static QDQ, ONNX Runtime): the final model of the pipeline."
+    card = describe(what, config, judged, baseline)
+    return Made(zoo.PIPELINE, judged, partial(zoo.save_pipeline, path, card, folder=folder))
+
+
+def ship(made: list[Made], test: TileSet, folder: Path, *, force: bool = False) -> bool:
+    """Write them all, or, where one is more than half a point worse on `test` than what is shipped, none.
+
+    force: write them whatever they are worth. Returns whether they were written; both accuracies are printed.
+    """
+    worse = []
+    for new in made:
+        old = _shipped_accuracy(new.name, test, folder)
+        if old is not None and new.judged.accuracy < old - TOLERANCE:
+            worse.append(f"{new.name} has {new.judged.accuracy:.2%}, shipped is one of {old:.2%}")
+    names = ", ".join(new.name for new in made)
+    if worse and not force:
+        print(f"Not written: {names}. Worse: {'; '.join(worse)} (--force replaces them).")
+        return False
+    for new in made:
+        new.write()
+    print(f"Written to {folder}: {names}")
+    return True
+
+
+def _shipped_accuracy(name: str, test: TileSet, folder: Path) -> float | None:
+    """Of what lies in `folder`; None where there is nothing, or nothing that loads."""
+    try:
+        if name == zoo.PIPELINE:
+            return evaluate(onnx_predict(zoo.pipeline_path(folder)), test).accuracy
+        return evaluate(predictor(load_weights(name, folder=folder)), test).accuracy
+    except WeightsError:
+        return None

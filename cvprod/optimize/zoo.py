@@ -107,12 +107,12 @@ def save_pipeline(path: Path, card: dict, *, folder: Path = WEIGHTS) -> Path:
     return target
 
 
-def pipeline_path() -> Path:
+def pipeline_path(folder: Path | None = None) -> Path:
     """The pipeline's INT8 ONNX file, checksum verified. Raises WeightsError when it is missing or damaged."""
-    path = WEIGHTS / f"{PIPELINE}.onnx"
+    path = (folder or WEIGHTS) / f"{PIPELINE}.onnx"
     if not path.is_file():
         raise WeightsError(f"{path}: the pipeline's file is missing. Rebuild it with `{COMMAND}`.")
-    expected = pipeline_card()["file"]["sha256"]
+    expected = pipeline_card(folder)["file"]["sha256"]
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != expected:
         raise WeightsError(
@@ -122,9 +122,9 @@ def pipeline_path() -> Path:
     return path
 
 
-def pipeline_card() -> dict:
+def pipeline_card(folder: Path | None = None) -> dict:
     """The card of the pipeline's file: how it was made, its test, its checksum. Raises WeightsError if damaged."""
-    path = WEIGHTS / f"{PIPELINE}.json"
+    path = (folder or WEIGHTS) / f"{PIPELINE}.json"
     content = _read(path)
     file = content.get("file")
     if not isinstance(file, dict) or not isinstance(file.get("sha256"), str):

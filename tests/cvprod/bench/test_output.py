@@ -149,3 +149,12 @@ def test_the_runtimes_command_writes_its_rows(tmp_path, monkeypatch, capsys):
     (row,) = json.loads(file.read_text())["rows"]
     assert row["agreement"] == 1 and np.isfinite(row["p50_ms"])
     assert not os.access(file, os.X_OK) and [p.name for p in tmp_path.iterdir()] == ["rows.json"]
+
+
+def test_an_interrupted_benchmark_says_so_in_a_line(monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(sim2real, "run", interrupted)
+    assert __main__.main(["sim2real", "--images", "anything"]) == 130
+    assert capsys.readouterr().err.count("\n") == 1

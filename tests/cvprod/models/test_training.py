@@ -248,6 +248,14 @@ def test_command_line(small_world, capsys):
     assert "unknown network huge; known: tiny" in capsys.readouterr().err
 
 
+def test_a_folder_that_cannot_hold_weights_is_refused_before_the_training(small_world, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(training_module, "fit", lambda *_, **__: pytest.fail("it trained"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit) as stop:
+        main(["--folder", str(tmp_path / "file"), "train", "tiny"])
+    assert stop.value.code == 2 and f"--folder {tmp_path / 'file'}" in capsys.readouterr().err
+
+
 def test_interrupted_command_leaves_everything_as_it_was(small_world, monkeypatch, capsys):
     train("tiny", QUICK, folder=small_world, progress=False)
     before = {path.name: path.read_bytes() for path in small_world.iterdir()}
@@ -263,10 +271,10 @@ def test_interrupted_command_leaves_everything_as_it_was(small_world, monkeypatc
 
 def test_verify_command_finds_the_damaged_and_the_exaggerated(small_world, monkeypatch, capsys):
     train("tiny", replace(QUICK, epochs=25, patience=99), folder=small_world, progress=False)
-    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: stripes(70, 2))
+    monkeypatch.setattr("cvprod.models.__main__.cached_set", lambda n, seed: stripes(70, 2))
     command = ["--folder", str(small_world), "verify", "--tiles", "70"]
     assert main(command) == 0
-    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: make_set(70, 4))
+    monkeypatch.setattr("cvprod.models.__main__.cached_set", lambda n, seed: make_set(70, 4))
     assert main(command) == 1  # the gratings' network knows nothing of steel
     assert "WORSE THAN ITS CARD" in capsys.readouterr().out
     (small_world / "tiny.safetensors").write_bytes(b"short")
@@ -317,7 +325,7 @@ def test_verify_misses_a_network_of_the_package(small_world, monkeypatch, capsys
     train("tiny", QUICK, folder=small_world, progress=False)
     monkeypatch.setattr("cvprod.models.__main__.WEIGHTS", small_world)
     monkeypatch.setattr("cvprod.models.__main__.NETWORKS", {"tiny": Tiny})
-    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: stripes(70, 2))
+    monkeypatch.setattr("cvprod.models.__main__.cached_set", lambda n, seed: stripes(70, 2))
     assert main(["verify"]) == 0
     for path in small_world.iterdir():
         path.unlink()
@@ -330,7 +338,7 @@ def test_verify_misses_a_network_of_the_package(small_world, monkeypatch, capsys
 def test_verify_of_nothing_but_unknown_networks_is_no_success(small_world, monkeypatch, capsys):
     train("tiny", QUICK, folder=small_world, progress=False)
     monkeypatch.setattr("cvprod.models.networks._BUILDERS", dict(NETWORKS))
-    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: stripes(70, 2))
+    monkeypatch.setattr("cvprod.models.__main__.cached_set", lambda n, seed: stripes(70, 2))
     assert main(["--folder", str(small_world), "verify"]) == 1
     shown = capsys.readouterr()
     assert "skipped" in shown.out and "nothing was verified" in shown.err
@@ -345,7 +353,7 @@ def test_a_card_without_metrics_is_listed_and_not_verified(small_world, monkeypa
     assert main(["--folder", str(small_world), "list"]) == 0
     (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("tiny"))
     assert line.split()[-4:] == ["-"] * 4
-    monkeypatch.setattr("cvprod.models.__main__.tiles", lambda split, n, workers: stripes(70, 2))
+    monkeypatch.setattr("cvprod.models.__main__.cached_set", lambda n, seed: stripes(70, 2))
     assert main(["--folder", str(small_world), "verify"]) == 1
     assert "tiny: its card has no metrics.routine.accuracy" in capsys.readouterr().err
 

@@ -143,3 +143,11 @@ def test_wrong_level_and_missing_file_say_so(exported, tmp_path):
         fuse.session(exported[1], level="fastest")
     with pytest.raises(FileNotFoundError, match="export"):
         fuse.session(tmp_path / "no.onnx")
+
+
+def test_tiles_that_a_graph_would_round_to_black_are_refused(exported):
+    predict, tiles = fuse.onnx_predict(exported[1]), np.full((2, 1, 96, 96), 200, np.uint8)
+    for wrong in (np.float32, np.int64):
+        with pytest.raises(ValueError, match="0 to 255"):
+            predict((tiles / 255).astype(wrong))
+    assert predict(tiles).shape == (2, 7)

@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from cvprod.measure import Latency
-from cvprod.models import Evaluation, WeightsError, predictor
+from cvprod.models import Evaluation, WeightsError, evaluate, predictor
 from cvprod.optimize import compare, fuse, search, train, zoo
+from cvprod.optimize.__main__ import main as optimize_command
 from cvprod.optimize.distill import TrainingSet
-from cvprod.optimize.pipeline import PipelineConfig, int8, run_pipeline
+from cvprod.optimize.pipeline import PipelineConfig, book_tiles, int8, run_pipeline
 from cvprod.optimize.student import student, widths
 from cvprod.surface import TileSet, make_set
 
@@ -280,3 +281,43 @@ def test_a_rebuild_makes_every_file_with_the_widths_that_are_shipped(tmp_path, m
     assert shapes[0] == shapes[1]
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "nothing")
     assert train._shipped_shape() is None  # then it is searched
+
+
+def test_a_worse_rebuild_is_not_written_and_none_of_what_was_made_with_it(tmp_path, capsys):
+    test, written = book_tiles("test", 70), []
+    for name in zoo.STUDENTS:
+        for ending in ("safetensors", "json"):
+            file = f"{name}.{ending}"
+            (tmp_path / file).write_bytes((zoo.WEIGHTS / file).read_bytes())
+    good = evaluate(predictor(zoo.load_student("student")), test)
+    bad = evaluate(lambda images: np.roll(predictor(zoo.load_student("student"))(images), 1, axis=1), test)
+    made = [
+        train.Made("student", bad, lambda: written.append("student")),
+        train.Made("pipeline", good, lambda: written.append("pipeline")),
+    ]
+    assert not train.ship(made, test, tmp_path) and not written
+    assert f"student has {bad.accuracy:.2%}" in capsys.readouterr().out
+    assert train.ship(made[1:], test, tmp_path) and train.ship(made, test, tmp_path, force=True)
+    assert written == ["pipeline", "student", "pipeline"]
+
+
+@pytest.mark.parametrize("wrong", ["--tiles 1", "--steps 0", "--batch -1", "--threads 0", "--tune-steps 0"])
+def test_a_rebuild_that_cannot_be_is_refused_before_it_begins(wrong, capsys):
+    with pytest.raises(SystemExit) as end:
+        optimize_command(["train", *wrong.split()])
+    assert end.value.code == 2 and wrong[2:].split()[0].replace("-", "_") in capsys.readouterr().err
+
+
+def test_shipped_files_are_verified_on_the_tiles_that_their_cards_speak_of(monkeypatch, capsys):
+    monkeypatch.setenv("CVPROD_DATA", "/nowhere")
+    assert optimize_command(["verify", "--tiles", "70"]) == 0
+    assert capsys.readouterr().out.count("on 70 tiles: ok") == len(zoo.STUDENTS) + 1
+
+
+def test_a_card_without_its_recipe_is_damaged(tmp_path, monkeypatch):
+    card = json.loads((zoo.WEIGHTS / "pipeline.json").read_text()) | {"training": {}}
+    (tmp_path / "pipeline.json").write_text(json.dumps(card))
+    (tmp_path / "pipeline.onnx").write_bytes((zoo.WEIGHTS / "pipeline.onnx").read_bytes())
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
+    with pytest.raises(WeightsError, match=r"training\.recipe"):
+        compare.Workshop(tmp_path, np.zeros((1, 1, 96, 96), np.uint8)).make("pipeline")
