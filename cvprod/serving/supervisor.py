@@ -101,6 +101,7 @@ class Supervisor:
             await self._done.wait()
             return 0
         finally:
+            self.stopping = True  # also after a failed start: what is killed here is not to be replaced
             for pid in [worker.pid for worker in self.workers.values() if worker.pid]:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -406,14 +407,12 @@ class Supervisor:
             while not self.stopping and not self._ready() and time.monotonic() < until:
                 await asyncio.sleep(0.02)
             async with self._swapping:
-                if self.stopping:
-                    return
                 try:
                     card = await asyncio.get_running_loop().run_in_executor(
                         None, keep, model or self.settings.model, self.state / "models"
                     )
                     faults = await self._all_say(b"P" + str(card).encode())
-                    if not faults and time.monotonic() < until:
+                    if not faults and not self.stopping and time.monotonic() < until:
                         continue  # the last worker has died just now
                     # What no worker has tested may be a model that none can start with.
                     refused = next((f for f in faults if f), "") if faults else "no worker was there to test the model"

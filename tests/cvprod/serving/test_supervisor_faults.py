@@ -246,6 +246,13 @@ def test_a_start_that_fails_leaves_no_folders(launch, tmp_path):
     assert process.wait(30) == 3 and not list(folder.iterdir())
 
 
+def test_a_start_at_which_every_worker_fails_ends_without_replacing_anybody(launch, place):
+    process, folder = launch("--port", 0, "--model", place("spoilt", spoilt=True))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 3 and not list(folder.iterdir())
+    assert json.loads(err.splitlines()[-1])["event"] == "no-worker-starts"
+
+
 @pytest.mark.parametrize("stage", ["nursery", "workers"])
 def test_a_service_that_is_ended_while_it_starts_ends_quietly(launch, stage):
     process, folder = launch("--port", 0)
