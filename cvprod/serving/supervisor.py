@@ -253,7 +253,8 @@ class Supervisor:
                     if not answer.done():
                         answer.set_result(text if kind == b"e" else "")
             elif kind == b"L":
-                self._spawn(self._swap(Path(text) if text else None))
+                number, _, card = text.partition(" ")
+                self._spawn(self._swap(Path(card) if card else None, (worker, number)))
 
     def _now_ready(self, worker: _Worker) -> None:
         worker.ready = True
@@ -399,8 +400,11 @@ class Supervisor:
 
     # --- models ---
 
-    async def _swap(self, model: Path | None) -> None:
-        """Two phases: every worker loads and tests the new model; only if all have, all switch."""
+    async def _swap(self, model: Path | None, asked: tuple[_Worker, str] | None = None) -> None:
+        """Two phases: every worker loads and tests the new model; only if all have, all switch.
+
+        asked: the worker that is told what became of it, and its number for that.
+        """
         until = time.monotonic() + _TESTER_SECONDS
         while True:
             # Not inside the lock: a worker that starts while a swap is under way becomes ready only after it.
@@ -423,14 +427,21 @@ class Supervisor:
                 if refused:
                     log.error("model", extra={"event": "model-refused", "reason": refused})
                     for worker in self.workers.values():
-                        self._send(worker, b"A" + refused.encode()[:1000])
+                        self._send(worker, b"A")
+                    self._tell(asked, refused)
                     return
                 self.card = card
                 await self._all_say(b"S")
                 for worker in self._ready():
                     worker.card = card
                 log.info("model", extra={"event": "model-swapped"})
+                self._tell(asked, "")  # still inside the lock: the next swap must not be taken for this one
                 return
+
+    def _tell(self, asked: tuple[_Worker, str] | None, refused: str) -> None:
+        if asked is not None:
+            worker, number = asked
+            self._send(worker, f"O{number} {refused[:900]}".encode())
 
     def _ready(self) -> list[_Worker]:
         return [worker for worker in self.workers.values() if worker.ready]

@@ -3,7 +3,8 @@
 supervisor to worker    C with a file descriptor: a connection       P card: prepare this model    S: swap to it
                         A: forget it                                 D: drain, then exit
 worker to supervisor    R: ready    -: a connection was closed       p, e text: prepared, refused
-                        L card: somebody asks for a swap             s: swapped
+                        L number card: somebody asks for a swap      s: swapped
+supervisor to worker    O number reason: what became of that swap; without a reason it was made
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
 import os
 import signal
 import socket
@@ -103,7 +105,8 @@ class Worker:
         )
         self.app = App(self.engine, settings, swap=self._ask_for_swap)
         self.prepared: Model | None = None
-        self.asked: list[asyncio.Future] = []
+        self.asked: dict[str, asyncio.Future] = {}  # by the number of the swap
+        self._numbers = itertools.count()
         self.finished = asyncio.Event()
         self.arriving = 0  # connections taken over, and not yet among those of the server
         self._tasks: set[asyncio.Task] = set()
@@ -301,10 +304,11 @@ class Worker:
             self._named.set(0)
             self._named = self._name_model()
             self.say(b"s")
-            self._settle(self.engine.model.version)
         elif data[:1] == b"A":
             self.prepared = None
-            self._settle(ServiceError("model-refused", data[1:].decode()))
+        elif data[:1] == b"O":
+            number, _, reason = data[1:].decode().partition(" ")
+            self._settle(number, ServiceError("model-refused", reason) if reason else self.engine.model.version)
         elif data[:1] == b"N":
             self.app.ready = False
         elif data[:1] == b"D":
@@ -337,16 +341,18 @@ class Worker:
         self.say(b"p")
 
     async def _ask_for_swap(self, card: Path | None) -> str:
-        answer = asyncio.get_running_loop().create_future()
-        self.asked.append(answer)
-        self.say(b"L" + str(card or "").encode())
-        return await asyncio.wait_for(answer, 60)
+        number = str(next(self._numbers))  # two may ask at once, and the file may change in between
+        answer = self.asked[number] = asyncio.get_running_loop().create_future()
+        self.say(f"L{number} {card or ''}".encode())
+        try:
+            return await asyncio.wait_for(answer, 60)
+        finally:
+            del self.asked[number]
 
-    def _settle(self, outcome: str | ServiceError) -> None:
-        for future in self.asked:
-            if not future.done():
-                future.set_exception(outcome) if isinstance(outcome, ServiceError) else future.set_result(outcome)
-        self.asked.clear()
+    def _settle(self, number: str, outcome: str | ServiceError) -> None:
+        future = self.asked.get(number)
+        if future is not None and not future.done():
+            future.set_exception(outcome) if isinstance(outcome, ServiceError) else future.set_result(outcome)
 
     async def _drain(self) -> None:
         """Take nothing new, answer what is here, close what is idle, leave."""

@@ -423,6 +423,19 @@ def test_metrics_that_cannot_be_stored_fail_no_inspection():
         assert service.ask("/metrics").status == 200
 
 
+def test_two_that_ask_for_a_swap_at_once_are_each_told_what_became_of_their_own(place):
+    with Service("--model", place("v0"), "--workers", 2, "--latency-budget-ms", 5000) as service:
+        for turn in range(8):
+            place(f"a{turn}")
+            first = threading.Thread(target=swap, args=[service])
+            first.start()
+            time.sleep(0.015 * turn)
+            place(f"b{turn}")  # the first one may still read its own, and be refused for half of each
+            answer = swap(service)
+            first.join()
+            assert (answer.status, json.loads(answer.body).get("version")) == (200, f"b{turn}")
+
+
 @needs_limits
 def test_a_swap_that_finds_the_disk_full_is_refused_at_once(place):
     options = ("--workers", 1, "--latency-budget-ms", 5000, "--drain-seconds", 1)
