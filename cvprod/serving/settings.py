@@ -77,7 +77,9 @@ class Settings(BaseModel):
         0.8, description="a probability lower than this asks for a human"
     )
     api_keys: Path | None = Field(None, description="file of hashed keys; without it everybody may ask")
-    rate_limit: float = Field(0.0, ge=0, description="requests a second for each caller; 0 is none")
+    rate_limit: float = Field(
+        0.0, ge=0, description="requests a second for each caller, shared out evenly among the workers; 0 is none"
+    )
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")

@@ -63,7 +63,8 @@ class Supervisor:
         self._to_nursery: socket.socket | None = None
         self._held: deque[socket.socket] = deque()
         # Half of the descriptors stay free: a worker that must be replaced needs some.
-        self._room = min(_HELD, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self._room = _HELD if descriptors == resource.RLIM_INFINITY else min(_HELD, descriptors // 2)
         self._again: asyncio.TimerHandle | None = None
         self._own: list[Path] = []  # folders that go when we go
         self._starting: asyncio.Task[int] | None = None
@@ -319,12 +320,13 @@ class Supervisor:
 
     # --- connections ---
 
-    def _accept(self) -> None:
+    def _accept(self) -> bool:
+        """Take in who waits, but no more than 64 in one turn. Whether there may be more."""
         for _ in range(64):
             try:
                 connection, _ = self.socket.accept()
             except BlockingIOError:
-                return
+                return False
             except ConnectionError:  # the caller has left already
                 continue
             except OSError as error:
@@ -332,7 +334,7 @@ class Supervisor:
                 log.warning("accept", extra={"event": "accept-failed", "reason": error.strerror})
                 asyncio.get_running_loop().remove_reader(self.socket.fileno())
                 asyncio.get_running_loop().call_later(_PAUSE, self._accept_again)
-                return
+                return False
             if not self._held and self._hand_over(connection):
                 connection.close()
             elif len(self._held) < self._room:
@@ -340,6 +342,7 @@ class Supervisor:
                 self._try_again()
             else:
                 connection.close()
+        return True
 
     def _accept_again(self) -> None:
         if self.socket.fileno() >= 0:
@@ -475,7 +478,8 @@ class Supervisor:
             await asyncio.sleep(self.settings.drain_delay)  # load balancers see /readyz fail and send nothing more
             with contextlib.suppress(ValueError, OSError):
                 asyncio.get_running_loop().remove_reader(self.socket.fileno())
-                self._accept()  # what is in the queue already was promised an answer
+                while self._accept():  # what is in the queue already was promised an answer
+                    pass
         self.socket.close()
         until = time.monotonic() + self.settings.drain_seconds
         while self._held and self._ready() and time.monotonic() < until:

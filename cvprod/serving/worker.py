@@ -2,9 +2,9 @@
 
 supervisor to worker    C with a file descriptor: a connection       P card: prepare this model    S: swap to it
                         A: forget it                                 D: drain, then exit
+                        O number reason: what became of the swap that was asked for; without a reason it was made
 worker to supervisor    R: ready    -: a connection was closed       p, e text: prepared, refused
                         L number card: somebody asks for a swap      s: swapped
-supervisor to worker    O number reason: what became of that swap; without a reason it was made
 """
 
 from __future__ import annotations
