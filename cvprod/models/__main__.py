@@ -127,10 +127,6 @@ def main(arguments: list[str] | None = None) -> int:
             return verify(options.folder, options.tiles)
         except (OSError, ValueError) as error:
             check.error(str(error))
-    try:  # before the training, which takes minutes
-        check_folder(options.folder)
-    except OSError as error:
-        parser.error(f"--folder {options.folder}: {error.strerror}")
     names = list(RECIPES) if options.all else options.names
     unknown = [name for name in names if name not in RECIPES]
     if not names or unknown:
@@ -141,6 +137,10 @@ def main(arguments: list[str] | None = None) -> int:
         recipes = {name: with_options(RECIPES[name], **changes) for name in names}
     except ValueError as error:
         make.error(str(error))
+    try:  # before the training, which takes minutes
+        check_folder(options.folder)
+    except OSError as error:
+        parser.error(f"--folder {options.folder}: {error.strerror}")
     started = time.perf_counter()
     try:
         for name, recipe in recipes.items():

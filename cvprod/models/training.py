@@ -256,7 +256,7 @@ def train(
     tests = test_sets()
     predict = predictor(model)
     seen = {key: evaluate(predict, tiles) for key, tiles in tests.items()}
-    new, old = seen["routine"], _shipped_accuracy(name, folder, tests["routine"])
+    new, old = seen["routine"], judge_shipped(name, folder, tests["routine"])
     report = f"{name}: accuracy {new.accuracy:.2%} on {new.n} test tiles"
     report += f", shipped before: {old.accuracy:.2%}" if old else ", none shipped before"
     if old and new.accuracy < old.accuracy - TOLERANCE and not force:
@@ -286,7 +286,7 @@ def _polish(
     )
 
 
-def _shipped_accuracy(name: str, folder: Path, test: TileSet) -> Evaluation | None:
+def judge_shipped(name: str, folder: Path, test: TileSet) -> Evaluation | None:
     """The shipped weights' test, None where there are no weights that load."""
     try:
         return evaluate(predictor(store.load_weights(name, folder=folder)), test)

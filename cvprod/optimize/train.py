@@ -15,8 +15,8 @@ from cvprod import measure
 from cvprod.models import BASELINE, Evaluation, WeightsError, evaluate, load, predictor
 from cvprod.models import card as model_card
 from cvprod.models.data import generator_version
-from cvprod.models.training import TOLERANCE
-from cvprod.models.weights import half_state, load_weights
+from cvprod.models.training import TOLERANCE, judge_shipped
+from cvprod.models.weights import half_state
 from cvprod.surface import TileSet
 
 from . import zoo
@@ -53,11 +53,11 @@ def describe(what: str, config: PipelineConfig, judged: Evaluation, baseline: Ev
 
 @dataclass(frozen=True)
 class Made:
-    """One new network, tested: its name, its `Evaluation`, and what writes it."""
+    """One new network, tested: its name, its `Evaluation`, and what writes it to `folder`."""
 
     name: str
     judged: Evaluation
-    write: Callable[[], object] = field(repr=False)
+    write: Callable[..., object] = field(repr=False)
 
 
 def train_all(
@@ -84,15 +84,15 @@ def train_all(
             made = run_pipeline(config, teacher=teacher, data=data, test=test, folder=scratch, progress=progress)
             baseline = made["teacher"].evaluation
             chain = [
-                rounded("student", made.student, config, baseline, "Student distilled from the baseline.", folder),
-                rounded("student_pruned", made.pruned, config, baseline, "The student, with fewer channels.", folder),
-                quantised(made.pruned, config, data, baseline, Path(scratch), folder),
+                rounded("student", made.student, config, test, baseline, "Student distilled from the baseline."),
+                rounded("student_pruned", made.pruned, config, test, baseline, "The student, with fewer channels."),
+                quantised(made.pruned, config, data, test, baseline, Path(scratch)),
             ]
             ship(chain, test, folder, force=force)  # together: each is made of the one before
         torch.manual_seed(config.seed)
         found = student(**(shape or searched_shape(data, config)))
         fit(found, data, steps=config.steps, lr=config.lr, batch=config.batch, seed=config.seed, progress=progress)
-        searched = rounded("student_nas", found, config, baseline, "Student of searched widths.", folder)
+        searched = rounded("student_nas", found, config, test, baseline, "Student of searched widths.")
         ship([searched], test, folder, force=force)
 
 
@@ -111,26 +111,28 @@ def searched_shape(data: TrainingSet, config: PipelineConfig, *, trials: int = 8
     return pick(study).user_attrs["shape"]
 
 
-def rounded(name: str, model: nn.Module, config: PipelineConfig, baseline: Evaluation, what: str, folder: Path) -> Made:
+def rounded(
+    name: str, model: nn.Module, config: PipelineConfig, test: TileSet, baseline: Evaluation, what: str
+) -> Made:
     """A student as it would be shipped: rounded to float16 (in place), and tested so."""
     model.load_state_dict(half_state(model))
-    judged = evaluate(predictor(model.eval()), book_tiles("test", config.test_tiles))
+    judged = evaluate(predictor(model.eval()), test)
     print(f"{name}: {judged.accuracy:.2%} on {judged.n} tiles (teacher {baseline.accuracy:.2%}), {widths(model)}")
     card = describe(what, config, judged, baseline)
-    return Made(name, judged, partial(zoo.save_student, name, model, card, folder=folder))
+    return Made(name, judged, partial(zoo.save_student, name, model, card))
 
 
 def quantised(
-    pruned: nn.Module, config: PipelineConfig, data: TrainingSet, baseline: Evaluation, scratch: Path, folder: Path
+    pruned: nn.Module, config: PipelineConfig, data: TrainingSet, test: TileSet, baseline: Evaluation, scratch: Path
 ) -> Made:
     """The INT8 file, made from the rounded pruned student. It lies in `scratch` until it is written."""
     calibration = data.images[:: max(1, len(data.images) // config.calibration)][: config.calibration]
     path = int8(pruned, scratch / "shipped.onnx", calibration, method=config.method)
-    judged = evaluate(onnx_predict(path), book_tiles("test", config.test_tiles))
+    judged = evaluate(onnx_predict(path), test)
     print(f"{zoo.PIPELINE}: {judged.accuracy:.2%} on {judged.n} tiles (teacher {baseline.accuracy:.2%})")
     what = "The pruned student in INT8 (static QDQ, ONNX Runtime): the final model of the pipeline."
     card = describe(what, config, judged, baseline)
-    return Made(zoo.PIPELINE, judged, partial(zoo.save_pipeline, path, card, folder=folder))
+    return Made(zoo.PIPELINE, judged, partial(zoo.save_pipeline, path, card))
 
 
 def ship(made: list[Made], test: TileSet, folder: Path, *, force: bool = False) -> bool:
@@ -148,16 +150,17 @@ def ship(made: list[Made], test: TileSet, folder: Path, *, force: bool = False) 
         print(f"Not written: {names}. Worse: {'; '.join(worse)} (--force replaces them).")
         return False
     for new in made:
-        new.write()
+        new.write(folder=folder)
     print(f"Written to {folder}: {names}")
     return True
 
 
 def _shipped_accuracy(name: str, test: TileSet, folder: Path) -> float | None:
     """Of what lies in `folder`; None where there is nothing, or nothing that loads."""
+    if name != zoo.PIPELINE:
+        shipped = judge_shipped(name, folder, test)
+        return None if shipped is None else shipped.accuracy
     try:
-        if name == zoo.PIPELINE:
-            return evaluate(onnx_predict(zoo.pipeline_path(folder)), test).accuracy
-        return evaluate(predictor(load_weights(name, folder=folder)), test).accuracy
+        return evaluate(onnx_predict(zoo.pipeline_path(folder)), test).accuracy
     except WeightsError:
         return None

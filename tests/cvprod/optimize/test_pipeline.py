@@ -287,13 +287,12 @@ def test_a_worse_rebuild_is_not_written_and_none_of_what_was_made_with_it(tmp_pa
     test, written = book_tiles("test", 70), []
     for name in zoo.STUDENTS:
         for ending in ("safetensors", "json"):
-            file = f"{name}.{ending}"
-            (tmp_path / file).write_bytes((zoo.WEIGHTS / file).read_bytes())
+            shutil.copy(zoo.WEIGHTS / f"{name}.{ending}", tmp_path)
     good = evaluate(predictor(zoo.load_student("student")), test)
     bad = evaluate(lambda images: np.roll(predictor(zoo.load_student("student"))(images), 1, axis=1), test)
     made = [
-        train.Made("student", bad, lambda: written.append("student")),
-        train.Made("pipeline", good, lambda: written.append("pipeline")),
+        train.Made("student", bad, lambda folder: written.append("student")),
+        train.Made("pipeline", good, lambda folder: written.append("pipeline")),
     ]
     assert not train.ship(made, test, tmp_path) and not written
     assert f"student has {bad.accuracy:.2%}" in capsys.readouterr().out
@@ -317,7 +316,7 @@ def test_shipped_files_are_verified_on_the_tiles_that_their_cards_speak_of(monke
 def test_a_card_without_its_recipe_is_damaged(tmp_path, monkeypatch):
     card = json.loads((zoo.WEIGHTS / "pipeline.json").read_text()) | {"training": {}}
     (tmp_path / "pipeline.json").write_text(json.dumps(card))
-    (tmp_path / "pipeline.onnx").write_bytes((zoo.WEIGHTS / "pipeline.onnx").read_bytes())
+    shutil.copy(zoo.WEIGHTS / "pipeline.onnx", tmp_path)
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     with pytest.raises(WeightsError, match=r"training\.recipe"):
         compare.Workshop(tmp_path, np.zeros((1, 1, 96, 96), np.uint8)).make("pipeline")
