@@ -31,18 +31,18 @@ $(READY): requirements.txt pyproject.toml
 	@touch $(READY)
 
 book: $(READY) ## Execute the chapters (cached) and render the site to _build/html
-	@$(BIN)/python -m cvprod.lab.book
+	@$(BIN)/python -m cvprod.book.build
 
 test: $(READY) ## Every test: notebooks cell by cell (their outputs become the book), package, exercises, site
-	@$(BIN)/python -m pytest -p cvprod.lab.executed --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
-		-p cvprod.lab.turns -p cvprod.lab.again -n auto --maxprocesses 4 --no-loadscope-reorder \
-		notebooks tests $(PYTEST_ARGS) || $(BIN)/python -m cvprod.lab.again
+	@$(BIN)/python -m pytest -p cvprod.book.pytest_keep --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+		-p cvprod.book.pytest_turns -p cvprod.book.pytest_again -n auto --maxprocesses 4 --no-loadscope-reorder \
+		notebooks tests $(PYTEST_ARGS) || $(BIN)/python -m cvprod.book.pytest_again
 
 lint: $(READY) ## Check formatting, lint and notebook hygiene
-	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/python -m cvprod.lab.notebooks check
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/python -m cvprod.book.notebooks check
 
 format: $(READY) ## Format the code and normalise the notebooks
-	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . && $(BIN)/python -m cvprod.lab.notebooks normalise
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format . && $(BIN)/python -m cvprod.book.notebooks normalise
 
 serve-book: book ## Render the book and serve it on http://127.0.0.1:8000
 	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html 8000
@@ -56,7 +56,7 @@ weights: $(READY) ## Retrain every shipped network, and what is made of them (ab
 	@$(BIN)/python -m cvprod.edge apps
 
 exercises: $(READY) ## Generate exercises/release from exercises/source
-	@$(BIN)/python -m cvprod.lab.exercises generate
+	@$(BIN)/python -m cvprod.exercises generate
 
 arm: $(READY) ## Fetch the Arm build of LiteRT for the check under qemu (Linux, root; about a minute)
 	@$(BIN)/python -m cvprod.edge arm --prepare
@@ -76,7 +76,7 @@ refresh-lock: $(READY) ## Resolve pyproject.toml again and write requirements.tx
 
 hardware: $(READY) ## Run the cells tagged TAG=gpu|... on this machine and record their outputs
 	@test -n "$(TAG)" || { echo "Name the hardware: make hardware TAG=gpu"; exit 2; }
-	@$(BIN)/python -m cvprod.lab.hardware --tag $(TAG) $(NOTEBOOKS)
+	@$(BIN)/python -m cvprod.book.hardware --tag $(TAG) $(NOTEBOOKS)
 
 clean: ## Remove the environment and everything built
 	rm -rf $(VENV) _build build *.egg-info

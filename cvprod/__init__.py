@@ -1,7 +1,9 @@
 """The package behind the book "Computer Vision in Production".
 
-Its folders follow the life of an image: :mod:`cvprod.surface` makes it, :mod:`cvprod.models` classifies it,
-:mod:`cvprod.optimize` makes that fast, and :mod:`cvprod.lab` holds what only notebooks need.
+Its folders follow the life of an image, and import only what stands before them: `surface` makes it, `models`
+classify it, `runtimes` and `optimize` make that fast, `edge` and `serving` deploy it, `monitoring`, `rollout` and
+`mlops` keep it right, `costs` and `security` judge it. Notebooks also use `display`, `traffic`, `realtime` and `stack`; `book`,
+`exercises` and `bench` build and check.
 """
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
 """nbgrader's settings for this course: `cd exercises && nbgrader generate_assignment 01a_percentiles`, and so on.
 
-Generating and grading need none of it (python -m cvprod.lab.exercises); this is for courses that keep a gradebook.
+Generating and grading need none of it (python -m cvprod.exercises); this is for courses that keep a gradebook.
 """
 
 c = get_config()  # noqa: F821

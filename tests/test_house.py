@@ -8,7 +8,7 @@ import tomllib
 import pytest
 import yaml
 
-from cvprod.lab.notebooks import HARDWARE_TAGS
+from cvprod.book.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

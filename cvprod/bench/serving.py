@@ -35,11 +35,11 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from cvprod.lab import http_load
-from cvprod.lab.service import free_port
+from cvprod.bench import FailureError, UsageError, check_output, mendable, write_output
 from cvprod.repo import deploy_file
-
-from . import FailureError, UsageError, check_output, mendable, peers, write_output
+from cvprod.stack import peers
+from cvprod.stack.service import free_port
+from cvprod.traffic import http_load
 
 CONNECTIONS = (1, 8, 32)
 WORKERS = 2  # of every server and of the ceiling; the peers' scripts, deploy/triton and deploy/torchserve have it too

@@ -17,9 +17,9 @@ import onnxruntime as ort
 import torch
 from torch import nn
 
-from cvprod.garbage import uncollected
 from cvprod.models import INPUT_SHAPE
 from cvprod.models.evaluation import Predict
+from cvprod.quiet import uncollected
 
 LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,

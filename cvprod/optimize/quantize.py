@@ -19,9 +19,9 @@ import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
 
-from cvprod.chatter import quiet
 from cvprod.models.evaluation import Predict
 from cvprod.models.networks import PIXEL_MEAN, PIXEL_SCALE
+from cvprod.quiet import quiet
 
 from .fuse import as_input
 

@@ -20,8 +20,7 @@ from types import ModuleType
 
 import numpy as np
 
-from cvprod.chatter import quiet
-from cvprod.garbage import uncollected
+from cvprod.quiet import quiet, uncollected
 from cvprod.surface import CLASSES, INPUT_SIZE
 
 #: Shape of one network input, channel first.

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cvprod.garbage import uncollected
 from cvprod.optimize.fuse import recordable
+from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
     INPUT,
     Description,

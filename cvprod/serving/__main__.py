@@ -62,7 +62,7 @@ def check_folder(name: str, path: Path) -> None:
 
 
 async def _serve(settings) -> int:
-    from .supervisor import Supervisor
+    from cvprod.serving.process.supervisor import Supervisor
 
     return await Supervisor(settings).run()
 

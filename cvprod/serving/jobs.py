@@ -37,7 +37,7 @@ from .errors import ServiceError
 from .logs import log
 
 if TYPE_CHECKING:
-    from .app import App
+    from cvprod.serving.api.app import App
 
 JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{32}$")]
 MAX_IMAGES = 1000
@@ -313,7 +313,7 @@ class Runner:
         results.flush()
 
     async def _look(self, data: bytes, index: int) -> dict[str, Any]:
-        from .v1 import describe
+        from cvprod.serving.api.fastapi_app import describe
 
         while True:
             while self.app.engine.waiting:  # somebody is waiting for an answer: a job is not
@@ -331,7 +331,7 @@ class Runner:
 
 def router(app: App) -> APIRouter:
     """The routes below /v1/jobs."""
-    from .v1 import problems, read_images
+    from cvprod.serving.api.fastapi_app import problems, read_images
 
     settings = app.settings
     folder = settings.jobs or (settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))) / "jobs"

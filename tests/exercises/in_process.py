@@ -8,11 +8,11 @@ import copy
 import io
 import types
 
-from cvprod.lab.exercises.course import Exercise
-from cvprod.lab.exercises.grade import Mark, mark
-from cvprod.lab.exercises.restore import restore
-from cvprod.lab.exercises.runner import failure
-from cvprod.lab.notebooks import BOOTSTRAP
+from cvprod.book.notebooks import BOOTSTRAP
+from cvprod.exercises.course import Exercise
+from cvprod.exercises.grade import Mark, mark
+from cvprod.exercises.restore import restore
+from cvprod.exercises.runner import failure
 
 
 class InProcess:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from in_process import mark_answer, marks
 
-from cvprod.lab import notebooks
-from cvprod.lab.exercises.course import discover
+from cvprod.book import notebooks
+from cvprod.exercises.course import discover
 
 HERE = Path(__file__).parent
 EXERCISES = {exercise.name: exercise for exercise in discover()}

@@ -9,13 +9,13 @@ import sys
 import psutil
 import pytest
 
-from cvprod.lab import notebooks
-from cvprod.lab.exercises import grade
-from cvprod.lab.exercises.__main__ import main
-from cvprod.lab.exercises.course import discover, grade_id
-from cvprod.lab.exercises.generate import text
-from cvprod.lab.exercises.grade import Mark, Report, grade_file
-from cvprod.lab.exercises.runner import Runner
+from cvprod.book import notebooks
+from cvprod.exercises import grade
+from cvprod.exercises.__main__ import main
+from cvprod.exercises.course import discover, grade_id
+from cvprod.exercises.generate import text
+from cvprod.exercises.grade import Mark, Report, grade_file
+from cvprod.exercises.runner import Runner
 
 EXERCISES = discover()
 EXERCISE = next(exercise for exercise in EXERCISES if exercise.name == "01b_coordinated_omission")

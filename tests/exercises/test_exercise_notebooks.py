@@ -11,10 +11,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from cvprod.lab import notebooks
-from cvprod.lab.exercises.__main__ import main
-from cvprod.lab.exercises.course import COURSE, Exercise, discover, faults, grade_id
-from cvprod.lab.exercises.generate import generate, text
+from cvprod.book import notebooks
+from cvprod.exercises.__main__ import main
+from cvprod.exercises.course import COURSE, Exercise, discover, faults, grade_id
+from cvprod.exercises.generate import generate, text
 
 EXERCISES = discover()
 each = pytest.mark.parametrize("exercise", EXERCISES, ids=lambda exercise: exercise.name)

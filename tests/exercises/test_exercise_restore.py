@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from in_process import marks
 
-from cvprod.lab import notebooks
-from cvprod.lab.exercises.__main__ import main
-from cvprod.lab.exercises.course import ExerciseError, discover, grade_id
-from cvprod.lab.exercises.generate import text
-from cvprod.lab.exercises.restore import identify, read_submission, restore
+from cvprod.book import notebooks
+from cvprod.exercises.__main__ import main
+from cvprod.exercises.course import ExerciseError, discover, grade_id
+from cvprod.exercises.generate import text
+from cvprod.exercises.restore import identify, read_submission, restore
 
 EXERCISES = discover()
 BY_NAME = {exercise.name: exercise for exercise in EXERCISES}

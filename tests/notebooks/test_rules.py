@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from cvprod.lab import notebooks
+from cvprod.book import notebooks
 from cvprod.repo import repository
 
 PATHS = notebooks.committed()

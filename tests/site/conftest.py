@@ -27,7 +27,7 @@ def built() -> subprocess.CompletedProcess | None:
     """How `make book` ended: seconds, where the chapters were executed before. None where CVPROD_SITE names a site."""
     if "CVPROD_SITE" in os.environ:
         return None
-    command = [sys.executable, "-m", "cvprod.lab.book"]
+    command = [sys.executable, "-m", "cvprod.book.build"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

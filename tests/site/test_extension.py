@@ -6,7 +6,7 @@ import pytest
 import yaml
 from docutils import nodes
 
-from cvprod.lab.notebooks import HARDWARE_TAGS
+from cvprod.book.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
 
 cvprod_site = pytest.importorskip("cvprod_site")

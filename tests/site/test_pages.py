@@ -8,7 +8,7 @@ import checks
 import pytest
 from bs4 import BeautifulSoup
 
-from cvprod.lab.notebooks import committed, hardware, read
+from cvprod.book.notebooks import committed, hardware, read
 from cvprod.repo import ROOT
 
 # What each chapter promises to teach: every term is in a heading of its page.

@@ -2,7 +2,7 @@
 
 from docutils import nodes
 
-from cvprod.lab.notebooks import HARDWARE_TAGS
+from cvprod.book.notebooks import HARDWARE_TAGS
 
 NEEDS = {
     "gpu": "an NVIDIA GPU",

@@ -8,9 +8,10 @@ import shutil
 import psutil
 import pytest
 
-from cvprod.bench import COMMANDS, peers, serving
+from cvprod.bench import COMMANDS, serving
 from cvprod.bench.__main__ import main
 from cvprod.repo import deploy_file
+from cvprod.stack import peers
 
 
 def test_peers_are_no_command_and_have_locks():

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from cvprod.lab import runtime_charts
+from cvprod.display import runtime_charts
 from cvprod.runtimes import interface, parity
 
 

@@ -10,11 +10,11 @@ import urllib.request
 
 import pytest
 
-from cvprod.lab import balancer
-from cvprod.serving.app import App
+from cvprod.serving.api.app import App
 from cvprod.serving.engine import Engine
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL, Settings
+from cvprod.stack.service import worker_pids
 
 
 def wait_for(condition, seconds=15.0):
@@ -83,7 +83,7 @@ class Service:
 
     def workers(self):
         """Process ids of the workers."""
-        return balancer.workers(self)
+        return worker_pids(self)
 
     def stop(self, number=signal.SIGTERM):
         """Exit status."""

@@ -8,10 +8,10 @@ import socket
 import psutil
 import pytest
 
-from cvprod.lab import balancer, hostile, http_load
-from cvprod.lab.service import Service
-from cvprod.serving import door
+from cvprod.serving.api import shedding
 from cvprod.serving.errors import Overloaded
+from cvprod.stack.service import Service, worker_pids
+from cvprod.traffic import hostile, http_load
 
 from .conftest import metrics
 
@@ -28,8 +28,8 @@ def request(*lines, first="POST /v1/inspect HTTP/1.1", body=JPEG, length=None):
     [(), ("Content-Type: image/jpeg", "X-Request-Id: a-1"), ("connection:  Keep-Alive ",), ("X-Api-Key: secret",)],
 )
 def test_one_plain_picture_is_known(lines):
-    assert door.plain(request(*lines)) is not None
-    assert door.plain(request(*lines, first="POST /v1/inspect?probabilities=true HTTP/1.1")) is not None
+    assert shedding.plain(request(*lines)) is not None
+    assert shedding.plain(request(*lines, first="POST /v1/inspect?probabilities=true HTTP/1.1")) is not None
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_one_plain_picture_is_known(lines):
         request()[:-1],
         request()[:40],
         b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\n\r\n",
-        request("X: " + "y" * door.HEAD),
+        request("X: " + "y" * shedding.HEAD),
         b"",
         b"\x16\x03\x01\x02\x00",
     ],
 )
 def test_whatever_is_unusual_goes_the_normal_way(data):
-    assert door.plain(data) is None
+    assert shedding.plain(data) is None
 
 
 def answer_of(file):
@@ -74,7 +74,7 @@ def answer_of(file):
 
 
 def test_the_refusal_is_the_one_of_the_normal_way():
-    raw = io.BytesIO(door.refusal(b"coil-7.tile", 2.3, [(b"x-content-type-options", b"nosniff")]))
+    raw = io.BytesIO(shedding.refusal(b"coil-7.tile", 2.3, [(b"x-content-type-options", b"nosniff")]))
     status, headers, body = answer_of(raw)
     problem = Overloaded(2.3)
     assert status == problem.status == 429 and headers["content-type"] == "application/problem+json"
@@ -84,9 +84,9 @@ def test_the_refusal_is_the_one_of_the_normal_way():
 
 
 def test_a_name_is_taken_only_if_it_is_a_name():
-    assert door.request_id(request("X-Request-ID: coil-7")) == b"coil-7"
+    assert shedding.request_id(request("X-Request-ID: coil-7")) == b"coil-7"
     for bad in ("a b", "x" * 65, 'a"b', ""):
-        assert door.request_id(request(f"X-Request-ID: {bad}")) == b""
+        assert shedding.request_id(request(f"X-Request-ID: {bad}")) == b""
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_every_refusal_is_an_answer_that_is_counted(one):
 
 
 def test_who_sends_and_never_reads_fills_no_memory(one):
-    (worker,) = (psutil.Process(pid) for pid in balancer.workers(one))
+    (worker,) = (psutil.Process(pid) for pid in worker_pids(one))
     load = http_load.start(one.address + "/v1/inspect", [JPEG], connections=16, seconds=4)
     before, wire = worker.memory_info().rss, request() * 20
     with socket.create_connection(("127.0.0.1", one.port), timeout=0.5) as raw, contextlib.suppress(TimeoutError):

@@ -13,8 +13,8 @@ import pytest
 
 from cvprod.serving import __main__ as command
 from cvprod.serving import auth
+from cvprod.serving.api.grpc_server import Service, address
 from cvprod.serving.errors import ServiceError
-from cvprod.serving.grpc_server import Service, address
 from cvprod.serving.jobs import Runner
 
 from .test_serving_app import JPEG, PNG, ask, finish, problem

@@ -24,11 +24,11 @@ import psutil
 import pytest
 
 from cvprod import measure, models, surface
-from cvprod.lab import balancer, hostile, http_load, load
-from cvprod.lab.service import Service
 from cvprod.runtimes import onnxruntime
 from cvprod.serving import model as serving
 from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.stack.service import Service, worker_pids
+from cvprod.traffic import hostile, http_load, load
 
 from .conftest import metrics, wait_for
 
@@ -103,7 +103,7 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
         capacity = http_load.measure(address, [JPEG], connections=2, seconds=2).accepted.rate
         half = load.schedule(capacity / 2, 1)
         quiet = http_load.measure(address, [JPEG], connections=4, due=half).accepted.latency.p50_ms
-        crew = [psutil.Process(pid) for pid in balancer.workers(service)]
+        crew = [psutil.Process(pid) for pid in worker_pids(service)]
         memory, before = sum(p.memory_info().rss for p in crew), metrics(service)
 
         due = load.schedule(10 * capacity, 30, poisson=True)
@@ -120,7 +120,7 @@ def test_ten_times_the_load_for_thirty_seconds_is_refused_quickly_and_forgotten_
             after = http_load.measure(address, [JPEG], connections=4, due=load.schedule(capacity / 2, 0.5))
             rounds.append(((after.status == 200).mean(), after.accepted.latency.p50_ms))
         grown, after = sum(p.memory_info().rss for p in crew), metrics(service)
-        assert [p.pid for p in crew] == balancer.workers(service)
+        assert [p.pid for p in crew] == worker_pids(service)
 
     accepted, refused = seen.accepted, seen.only(seen.status == 429)
     late = np.percentile(seen.load.started - seen.load.due, 99) * 1e3
@@ -281,14 +281,14 @@ def test_a_worker_that_dies_during_a_swap_comes_back_with_the_new_model(place):
     with Service("--workers", 2, "--model", place("v0"), "--latency-budget-ms", 5000) as service:
         for turn in range(1, 5):
             place(f"v{turn}")
-            before = balancer.workers(service)
+            before = worker_pids(service)
             os.kill(before[0], signal.SIGKILL)
             # Lost on the dying worker: the caller asks again, as it would.
             for _ in range(20):
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     assert swap(service).status == 200
                     break
-            wait_for(lambda b=before: len(balancer.workers(service)) == 2 and b[0] not in balancer.workers(service))
+            wait_for(lambda b=before: len(worker_pids(service)) == 2 and b[0] not in worker_pids(service))
             service.ask("/v1/inspect", JPEG)
             wait_for(lambda: sum(v for n, v in metrics(service).items() if n.startswith("cvprod_model_info")) == 2)
             wait_for(lambda t=turn: versions(service) == {f"v{t}"})  # not split for good
@@ -545,13 +545,13 @@ def test_a_killed_worker_costs_at_most_what_it_was_answering():
         running = http_load.start(service.address + "/v1/inspect", [JPEG], connections=12, seconds=3)
         begun = time.monotonic()
         wait_for(lambda: metrics(service).get('cvprod_request_seconds_count{route="/v1/inspect"}', 0) > 200)
-        victim, other = balancer.workers(service)
+        victim, other = worker_pids(service)
         held = len(psutil.Process(victim).net_connections("tcp"))
         os.kill(victim, signal.SIGKILL)
         killed = time.monotonic() - begun
-        wait_for(lambda: len(balancer.workers(service)) == 2 and victim not in balancer.workers(service))
+        wait_for(lambda: len(worker_pids(service)) == 2 and victim not in worker_pids(service))
         seen = running.result()
-        assert other in balancer.workers(service)
+        assert other in worker_pids(service)
         wait_for(lambda: service.ask("/readyz").status == 200)
     lost = int((seen.status == 0).sum())
     print(f"\nkilled after {killed:.1f} s with {held} connections: {lost} of {seen.status.size} lost")

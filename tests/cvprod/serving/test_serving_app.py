@@ -11,11 +11,11 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from cvprod.lab import hostile as pictures
 from cvprod.serving import auth
 from cvprod.serving.errors import KINDS, ServiceError
 from cvprod.serving.jobs import Runner
 from cvprod.surface import CLASSES, tiles
+from cvprod.traffic import hostile as pictures
 
 JPEG = pictures.encode(pictures.GREY, "JPEG")
 PNG = pictures.encode(pictures.GREY, "PNG")

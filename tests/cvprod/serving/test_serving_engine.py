@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cvprod.lab import hostile as pictures
 from cvprod.serving import images as decoders
 from cvprod.serving.engine import Engine
 from cvprod.serving.errors import DeadlineExceeded, Draining, Overloaded
 from cvprod.surface import tiles
+from cvprod.traffic import hostile as pictures
 
 JPEG = pictures.encode(pictures.GREY, "JPEG")
 

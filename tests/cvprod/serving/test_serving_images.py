@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from cvprod.lab import hostile as pictures
 from cvprod.serving import images
 from cvprod.serving.errors import KINDS, InvalidImage
 from cvprod.surface import read_image, to_input
+from cvprod.traffic import hostile as pictures
 
 SOUND, HOSTILE = pictures.sound(), pictures.hostile()
 

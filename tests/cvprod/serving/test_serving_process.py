@@ -21,11 +21,11 @@ import psutil
 import pytest
 
 from cvprod import measure
-from cvprod.lab import hostile as pictures
 from cvprod.serving import model as serving
+from cvprod.serving.process.worker import MESSAGES, Worker
 from cvprod.serving.settings import DEFAULT_MODEL, Settings
-from cvprod.serving.worker import MESSAGES, Worker
 from cvprod.surface import tiles
+from cvprod.traffic import hostile as pictures
 
 from .conftest import metrics, wait_for
 

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from cvprod.serving.app import App
+from cvprod.serving.api.app import App
 from cvprod.serving.engine import Engine
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL, Settings

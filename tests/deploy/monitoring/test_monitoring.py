@@ -21,10 +21,10 @@ import pytest
 import yaml
 
 from cvprod import contract
-from cvprod.lab import hostile
-from cvprod.lab.service import Service, free_port
 from cvprod.repo import root
 from cvprod.serving import errors, metrics
+from cvprod.stack.service import Service, free_port
+from cvprod.traffic import hostile
 
 FOLDER = root() / "deploy/monitoring"
 RULES = sorted((FOLDER / "rules").glob("*.yml"))

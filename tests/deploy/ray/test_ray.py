@@ -14,14 +14,14 @@ import psutil
 import pytest
 import yaml
 
-from cvprod.bench import peers
-from cvprod.lab import hostile, http_load, rayserve, service
 from cvprod.repo import root
 from cvprod.serving import images
 from cvprod.serving.errors import KINDS, MEDIA_TYPE
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.stack import peers, ray_serve, service
 from cvprod.surface import make_set
+from cvprod.traffic import hostile, http_load
 
 FOLDER = root() / "deploy/ray"
 JPEGS = [hostile.encode(tile, "JPEG", quality=90) for tile in make_set(41, seed=13, size=224).images[:, 0]]
@@ -105,7 +105,7 @@ def test_serve_yaml_names_what_is_there_and_agrees_with_the_code(python, environ
 @pytest.fixture(scope="module")
 def ray(python):
     assert python.is_file()
-    with rayserve.RayServe() as running:
+    with ray_serve.RayServe() as running:
         yield running
 
 
@@ -196,7 +196,7 @@ def test_it_stops_on_sigterm_under_load_and_leaves_nothing(ray):
 
 
 def test_a_start_stops_when_its_input_ends(python, environment, tmp_path):
-    script, port = root() / "cvprod/lab/ray_scaling.py", str(service.free_port())
+    script, port = root() / "cvprod/stack/ray_scaling.py", str(service.free_port())
     with (tmp_path / "log").open("wb") as log:
         started = subprocess.Popen(
             [python, script, FOLDER, port], cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=log,

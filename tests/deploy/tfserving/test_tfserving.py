@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
-from cvprod.lab import hostile
 from cvprod.repo import root
 from cvprod.surface import CLASSES, INPUT_SIZE
+from cvprod.traffic import hostile
 
 from .. import textproto
 

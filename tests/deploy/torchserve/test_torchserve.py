@@ -21,14 +21,15 @@ import numpy as np
 import pytest
 import yaml
 
-from cvprod.bench import peers, serving
-from cvprod.lab import hostile
-from cvprod.lab.service import free_port
+from cvprod.bench import serving
 from cvprod.repo import root
 from cvprod.serving import images
 from cvprod.serving.model import Model, read
 from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.stack import peers
+from cvprod.stack.service import free_port
 from cvprod.surface import CLASSES, make_set
+from cvprod.traffic import hostile
 
 FOLDER = root() / "deploy/torchserve"
 CONFIG = (FOLDER / "config.properties").read_text()

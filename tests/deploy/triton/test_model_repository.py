@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
-from cvprod.bench import peers, serving
-from cvprod.lab import hostile
+from cvprod.bench import serving
 from cvprod.runtimes import onnxruntime, tensorrt
 from cvprod.serving import images
 from cvprod.serving.model import Model, read
 from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.stack import peers
 from cvprod.surface import CLASSES, INPUT_SIZE, make_set
+from cvprod.traffic import hostile
 
 from .. import textproto
 

@@ -1,0 +1,163 @@
+"""The rules that every committed notebook keeps, as one check and one normaliser.
+
+``python -m cvprod.book.notebooks check`` lists what breaks a rule and exits 1; ``normalise`` rewrites what can be
+rewritten without a decision (outputs, counts, metadata). The rules:
+
+* outputs are committed only for cells that this project's CI cannot run, and those say where they were recorded;
+* a cell that needs hardware carries the hardware's tag and both skip tags, and no other cell is skipped
+  (myst-nb obeys ``skip-execution``, nbval only ``nbval-skip``);
+* the bootstrap cell is the same everywhere;
+* Markdown lines are at most 100 characters (outside tables and links).
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import nbformat
+
+from cvprod.files import write_atomic
+from cvprod.repo import ROOT
+
+HARDWARE_TAGS = frozenset({"gpu", "tensorrt", "jetson", "coral", "macos", "android", "docker", "cloud"})
+SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})
+#: What a cell calls to measure time, and the tag of one that does so by a function of its own; see `measures_time`.
+TIMING = re.compile(
+    r"\bmeasure\.(latency|compare|throughput|cold_start|parallelism|undisturbed|best|peak_flops|peak_bandwidth)\b"
+    r"|\b(compare\.race|parity\.compare|search\.search|bench\.measure|callers\.Callers|ray_serve\.RayServe)\("
+    r"|\b(load|http_load|batching|concurrency)\.\w+\(|\b(perf_counter|monotonic)\("
+)
+TIMED, UNTIMED = "timed", "untimed"
+BOOTSTRAP = (Path(__file__).parent / "bootstrap_cell.py.txt").read_text().strip()
+MARKDOWN_WIDTH = 100
+#: What a committed notebook keeps of its file-level metadata.
+KEPT_METADATA = ("kernelspec", "language_info", "mystnb")
+KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+
+
+def committed(root: Path = ROOT) -> list[Path]:
+    """Return the chapter notebooks below ``root/notebooks``, in reading order."""
+    return sorted((root / "notebooks").glob("*.ipynb"))
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    """Read a notebook as format 4; raises ValueError naming the file if it is not one."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:
+        raise ValueError(f"{path}: not a readable notebook ({error}); restore it with git checkout") from error
+
+
+def tags(cell: nbformat.NotebookNode) -> set[str]:
+    """Return the tags of a cell."""
+    return set(cell.metadata.get("tags", []))
+
+
+def hardware(cell: nbformat.NotebookNode) -> set[str]:
+    """Return the hardware that a cell needs, as tags; empty for a cell that any CPU runs."""
+    return tags(cell) & HARDWARE_TAGS
+
+
+def measures_time(cell: nbformat.NotebookNode) -> bool:
+    """Whether anything that runs beside the cell would spoil what it shows."""
+    found = tags(cell)
+    return TIMED in found or (UNTIMED not in found and TIMING.search(cell.source) is not None)
+
+
+def _outputs_allowed(cell: nbformat.NotebookNode) -> bool:
+    return bool(hardware(cell)) and "recorded" in cell.metadata
+
+
+def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Strip, in place, what does not belong in git; return the notebook.
+
+    Outputs (except recorded hardware cells'), execution counts, widget state and editor metadata go; tags and
+    nbgrader metadata stay.
+    """
+    kept = {key: notebook.metadata[key] for key in KEPT_METADATA if key in notebook.metadata}
+    kept["kernelspec"] = KERNELSPEC
+    kept["language_info"] = {"name": "python"}
+    notebook.metadata = nbformat.from_dict(kept)
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for index, cell in enumerate(notebook.cells):
+        cell.setdefault("id", f"cell-{index:03d}")
+        cell.metadata = nbformat.from_dict(
+            {key: cell.metadata[key] for key in ("tags", "recorded", "nbgrader", "mystnb") if key in cell.metadata}
+        )
+        if cell.cell_type != "code":
+            continue
+        cell.execution_count = None
+        if not _outputs_allowed(cell):
+            cell.outputs = []
+            cell.metadata.pop("recorded", None)
+        for output in cell.outputs:
+            output.pop("execution_count", None)
+            if output.output_type == "execute_result":
+                output.execution_count = None
+    return notebook
+
+
+def write(notebook: nbformat.NotebookNode, path: Path) -> None:
+    """Write a normalised notebook in one step, so that an interrupt leaves the old file whole."""
+    write_atomic(path, (nbformat.writes(normalise(notebook)).rstrip("\n") + "\n").encode())
+
+
+def _cell_faults(cell: nbformat.NotebookNode) -> Iterator[str]:
+    needs, skips = hardware(cell), tags(cell) & SKIP_TAGS
+    if needs and skips != SKIP_TAGS:
+        yield f"needs {', '.join(sorted(needs))} but lacks the tag {', '.join(sorted(SKIP_TAGS - skips))}"
+    if skips and not needs:
+        yield f"is skipped ({', '.join(sorted(skips))}) but names no hardware it needs"
+    if cell.cell_type == "code":
+        if cell.outputs and not _outputs_allowed(cell):
+            yield "has committed outputs"
+        if cell.execution_count is not None:
+            yield "has an execution count"
+        if "/home/" in str(cell.outputs) or "/Users/" in str(cell.outputs):
+            yield "has outputs that leak a home folder"
+    elif cell.cell_type == "markdown":
+        for line in cell.source.splitlines():
+            prose = re.sub(r"\]\([^)]*\)|\{[^}]*\}`[^`]*`", "", line)
+            if len(prose) > MARKDOWN_WIDTH and not line.lstrip().startswith("|"):
+                yield f"has a line of {len(prose)} characters (at most {MARKDOWN_WIDTH}): {line[:50]}..."
+
+
+def faults(path: Path) -> list[str]:
+    """Return one sentence for each rule that the notebook at ``path`` breaks."""
+    notebook, found = read(path), []
+    for number, cell in enumerate(notebook.cells, 1):
+        found += [f"{path.name}: cell {number} ({cell.id}) {fault}" for fault in _cell_faults(cell)]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    if not code or code[0].source.strip() != BOOTSTRAP:
+        found.append(f"{path.name}: its first code cell is not the bootstrap cell (cvprod/book/bootstrap_cell.py.txt)")
+    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
+        found.append(f"{path.name}: its kernel is not python3 (python -m cvprod.book.notebooks normalise)")
+    return found
+
+
+def main(arguments: Iterable[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m cvprod.book.notebooks", description="Notebook hygiene.")
+    parser.add_argument("action", choices=("check", "normalise"))
+    parser.add_argument("paths", nargs="*", type=Path, help="notebooks (default: all in notebooks/)")
+    options = parser.parse_args(arguments)
+    paths = options.paths or committed()
+    try:
+        if options.action == "normalise":
+            for path in paths:
+                write(read(path), path)
+            return 0
+        found = [fault for path in paths for fault in faults(path)]
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(found) or f"{len(paths)} notebooks keep the rules")
+    return bool(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What a reader sees: plots, tables, diagrams and listings of the real source."""

@@ -1,0 +1,1 @@
+"""What callers speak to: HTTP routes, the Open Inference Protocol, WebSocket and gRPC, over one engine."""

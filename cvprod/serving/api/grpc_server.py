@@ -1,0 +1,170 @@
+"""Open Inference Protocol v2 over gRPC, in every worker on one port (the kernel shares it out, SO_REUSEPORT).
+
+The messages come from a compiled descriptor (oip.binpb, made of oip.proto) in a pool of their own: no generated code
+that a protobuf release could refuse, and no clash with a client library that brings the same names.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import grpc
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from cvprod.serving import metrics
+from cvprod.serving.api import oip
+from cvprod.serving.errors import ServiceError
+from cvprod.serving.logs import log
+
+if TYPE_CHECKING:
+    from cvprod.serving.api.app import App
+
+SERVICE = "inference.GRPCInferenceService"
+_DESCRIPTOR = Path(__file__).parents[1] / "oip.binpb"
+_STATUS = {
+    400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED,
+    404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.INVALID_ARGUMENT, 415: grpc.StatusCode.INVALID_ARGUMENT,
+    422: grpc.StatusCode.INVALID_ARGUMENT, 429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE,
+}  # fmt: skip
+
+
+def messages() -> dict[str, Any]:
+    """Message classes by name, without the package."""
+    pool = descriptor_pool.DescriptorPool()
+    files = descriptor_pb2.FileDescriptorSet.FromString(_DESCRIPTOR.read_bytes())
+    for file in files.file:
+        pool.Add(file)
+    return {
+        message.name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{file.package}.{message.name}"))
+        for file in files.file for message in file.message_type
+    }  # fmt: skip
+
+
+def address(peer: str) -> str:
+    """Who calls, of gRPC's ipv4:HOST:PORT, ipv6:%5BHOST%5D:PORT or unix:PATH; a port is another for each connection."""
+    kind, _, place = unquote(peer).partition(":")
+    return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else peer
+
+
+class Service:
+    """The six calls of the protocol."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.types = messages()
+        self._routes = {name: metrics.Route(f"grpc/{name}") for name in self.calls()}
+
+    @staticmethod
+    def calls() -> tuple[str, ...]:
+        return ("ServerLive", "ServerReady", "ModelReady", "ServerMetadata", "ModelMetadata", "ModelInfer")
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """What a grpc.aio server takes."""
+
+        def method(name: str) -> Any:
+            async def call(request: Any, context: Any) -> Any:
+                return await self._guard(name, request, context)
+
+            return grpc.unary_unary_rpc_method_handler(
+                call, request_deserializer=self.types[f"{name}Request"].FromString,
+                response_serializer=self.types[f"{name}Response"].SerializeToString,
+            )  # fmt: skip
+
+        return grpc.method_handlers_generic_handler(SERVICE, {name: method(name) for name in self.calls()})
+
+    async def _guard(self, name: str, request: Any, context: Any) -> Any:
+        start, code = time.perf_counter(), 200
+        try:
+            if name.startswith("Model") and self.app._guarded:
+                headers = {
+                    k.encode(): v if isinstance(v, bytes) else v.encode() for k, v in context.invocation_metadata()
+                }
+                self.app.identify(headers, {"client": (address(context.peer()), 0)})
+            return await getattr(self, f"_{name}")(request, context)
+        except ServiceError as problem:
+            code = problem.status
+            metrics.REJECTED.labels(problem.slug).inc()
+            await context.abort(_STATUS.get(code, grpc.StatusCode.INTERNAL), f"{problem.slug}: {problem.detail}")
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            code = 500
+            log.exception("fault", extra={"event": "fault", "route": f"grpc/{name}"})
+            await context.abort(grpc.StatusCode.INTERNAL, "internal")
+        finally:
+            self._routes[name].done(code, time.perf_counter() - start)
+
+    @property
+    def _fine(self) -> bool:
+        return self.app.ready and not self.app.engine.draining
+
+    async def _ServerLive(self, request: Any, context: Any) -> Any:
+        return self.types["ServerLiveResponse"](live=True)
+
+    async def _ServerReady(self, request: Any, context: Any) -> Any:
+        return self.types["ServerReadyResponse"](ready=self._fine)
+
+    async def _ModelReady(self, request: Any, context: Any) -> Any:
+        model = self.app.engine.model
+        known = request.name == model.name and request.version in ("", model.version)
+        return self.types["ModelReadyResponse"](ready=known and self._fine)
+
+    async def _ServerMetadata(self, request: Any, context: Any) -> Any:
+        return self.types["ServerMetadataResponse"](name="cvprod", version="2", extensions=[])
+
+    async def _ModelMetadata(self, request: Any, context: Any) -> Any:
+        oip.check_model(self.app, request.name, request.version)
+        return self.types["ModelMetadataResponse"](**oip.model_metadata(self.app))
+
+    async def _ModelInfer(self, request: Any, context: Any) -> Any:
+        oip.check_model(self.app, request.model_name, request.model_version)
+        if len(request.inputs) != 1:
+            raise ServiceError("invalid-request", "There is one input.")
+        if any(output.name != oip.OUTPUT for output in request.outputs):
+            raise ServiceError("invalid-request", f"The output is called {oip.OUTPUT}.")
+        given = request.inputs[0]
+        shape = list(given.shape)
+        dtype = oip.check_tensor(self.app, given.name, given.datatype, shape)
+        count = int(np.prod(shape))
+        raw = bool(request.raw_input_contents)
+        if raw:
+            if len(request.raw_input_contents) != 1 or len(request.raw_input_contents[0]) != count * dtype.itemsize:
+                raise ServiceError("invalid-request", f"The shape needs {count * dtype.itemsize} bytes.")
+            tiles = np.frombuffer(request.raw_input_contents[0], dtype)
+        else:
+            values = given.contents.uint_contents if dtype == np.uint8 else given.contents.fp32_contents
+            if len(values) != count or (dtype == np.uint8 and count and max(values) > 255):
+                raise ServiceError("invalid-request", f"The shape needs {count} grey levels.")
+            tiles = np.array(values, dtype)
+        timeout = context.time_remaining()
+        limit = self.app.settings.deadline_ms / 1e3
+        result = await self.app.engine.infer(
+            oip.check_values(tiles.reshape(shape)), timeout=min(timeout or limit, limit)
+        )
+        response = self.types["ModelInferResponse"](
+            model_name=result.model.name, model_version=result.model.version, id=request.id
+        )
+        response.outputs.add(name=oip.OUTPUT, datatype="FP32", shape=list(result.logits.shape))
+        logits = np.ascontiguousarray(result.logits, "<f4")
+        if raw:
+            response.raw_output_contents.append(logits.tobytes())
+        else:
+            response.outputs[0].contents.fp32_contents.extend(logits.ravel().tolist())
+        return response
+
+
+async def serve(app: App, host: str, port: int) -> grpc.aio.Server:
+    """Start on host:port, beside other workers; returns the running server."""
+    server = grpc.aio.server(options=[
+        ("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", app.settings.max_body_bytes),
+        ("grpc.max_concurrent_streams", 256),
+    ])  # fmt: skip
+    server.add_generic_rpc_handlers((Service(app).handler(),))
+    if server.add_insecure_port(f"{host}:{port}") != port:
+        raise OSError(f"gRPC port {port} is taken")
+    await server.start()
+    return server

@@ -1,0 +1,126 @@
+"""WebSocket /v1/stream: camera frames in, answers out, and a policy for frames that come too fast.
+
+Each binary message is one picture; each answer is a JSON text with the frame's number, counted from 0. Two policies:
+
+    newest  (default) while one frame is looked at, only the latest to arrive is kept; the others are answered with
+            {"frame": n, "dropped": true}. A camera wants to know what it sees now.
+    all     every frame is answered in order; the connection is read no faster than frames are done, so the sender is
+            slowed down by TCP itself.
+
+Metrics count every frame that is answered as one request of this route, timed from the message read to the answer sent.
+
+Close codes: 1000 done, 1003 a text message, 1009 a frame over the limit, 1008 no key or too many requests, 1012 going
+down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+
+from cvprod.serving import metrics
+from cvprod.serving.errors import Draining, ServiceError
+
+if TYPE_CHECKING:
+    from cvprod.serving.api.app import App
+
+
+def router(app: App) -> APIRouter:
+    """The route /v1/stream."""
+    made, route = APIRouter(), metrics.Route("/v1/stream")
+
+    @made.websocket("/v1/stream")
+    async def stream(socket: WebSocket, policy: str = "newest") -> None:
+        try:
+            if app._guarded:
+                app.identify(dict(socket.scope["headers"]), socket.scope)
+            if app.engine.draining or not app.ready:
+                raise Draining
+        except ServiceError as problem:
+            await socket.close(1012 if isinstance(problem, Draining) else 1008, problem.slug)
+            return
+        if policy not in ("newest", "all"):
+            await socket.close(1008, "policy is newest or all")
+            return
+        await socket.accept()
+        session = _Session(app, socket, route, newest=policy == "newest")
+        await session.run()
+
+    return made
+
+
+class _Session:
+    def __init__(self, app: App, socket: WebSocket, route: metrics.Route, *, newest: bool) -> None:
+        self.app, self.socket, self.route, self.newest = app, socket, route, newest
+        self.frames: asyncio.Queue[tuple[int, bytes, float] | None] = asyncio.Queue(1)
+
+    async def run(self) -> None:
+        reader = asyncio.create_task(self._read())
+        writer = asyncio.create_task(self._answer())
+        try:
+            done, _ = await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
+            if reader in done and not reader.exception():
+                await writer  # what was taken is still answered
+        finally:
+            for task in (reader, writer):
+                task.cancel()
+            for task in (reader, writer):
+                with contextlib.suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
+                    await task  # the other side is gone: nobody is left to tell
+
+    async def _read(self) -> None:
+        number = 0
+        while True:
+            message = await self.socket.receive()
+            arrived = time.perf_counter()
+            if message["type"] == "websocket.disconnect":
+                await self.frames.put(None)
+                return
+            data = message.get("bytes")
+            if data is None:
+                await self.socket.close(1003, "send pictures as binary messages")
+                return
+            if len(data) > self.app.settings.max_body_bytes:
+                await self.socket.close(1009, "body-too-large")
+                return
+            if self.newest and self.frames.full():
+                skipped = self.frames.get_nowait()
+                if skipped is not None:
+                    metrics.REJECTED.labels("frame-dropped").inc()
+                    await self._send({"frame": skipped[0], "dropped": True})
+            await self.frames.put((number, data, arrived))
+            number += 1
+
+    async def _answer(self) -> None:
+        while (frame := await self.frames.get()) is not None:
+            number, data, arrived = frame
+            try:
+                result = await self.app.engine.inspect((data,), timeout=self.app.settings.deadline_ms / 1e3)
+                if result.faults:
+                    raise result.faults[0]
+            except ServiceError as problem:
+                metrics.REJECTED.labels(problem.slug).inc()
+                self.route.done(problem.status, time.perf_counter() - arrived)
+                if isinstance(problem, Draining):
+                    await self.socket.close(1012, "draining")
+                    return
+                await self._send({"frame": number, "problem": problem.document()})
+                continue
+            best = int(result.probabilities[0].argmax())
+            probability = round(float(result.probabilities[0, best]), 5)
+            label, version = result.model.card.classes[best], result.model.version
+            review = probability < self.app.settings.review_below
+            self.app.count(label, version, review)
+            await self._send({
+                "frame": number, "label": label, "probability": probability, "review": review, "model_version": version,
+                "timing_ms": {"queue": round(result.queue_ms, 3), "infer": round(result.infer_ms, 3)},
+            })  # fmt: skip
+            self.route.done(200, time.perf_counter() - arrived)
+
+    async def _send(self, answer: dict[str, Any]) -> None:
+        await self.socket.send_text(msgspec.json.encode(answer).decode())

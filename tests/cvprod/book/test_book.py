@@ -1,0 +1,186 @@
+"""What `make book` clears up and executes before it builds."""
+
+import os
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+
+from cvprod.book import build, notebooks
+from cvprod.repo import ROOT
+
+
+def test_the_leftover_of_a_failed_build_goes_and_a_good_folder_stays(tmp_path):
+    static = tmp_path / "_build/html/_static"
+    static.parent.mkdir(parents=True)
+    build.forget_failed_build(tmp_path)  # nothing there
+    static.write_text("<svg/>")
+    build.forget_failed_build(tmp_path)
+    assert not static.exists()
+    static.mkdir()
+    (static / "style.css").touch()
+    build.forget_failed_build(tmp_path)
+    assert (static / "style.css").is_file()
+
+
+def test_executed_chapters_are_dropped_when_something_changes_that_they_read(tmp_path):
+    for name in ("cvprod/code.py", "deploy/haproxy/haproxy.cfg", "requirements.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("old")
+    kept = tmp_path / "_build/.jupyter_cache/global.db"
+    assert build.drop_stale_cache(tmp_path)
+    kept.parent.mkdir()
+    kept.touch()
+    assert not build.drop_stale_cache(tmp_path) and kept.exists()
+    (tmp_path / "deploy/haproxy/haproxy.cfg").write_text("new")
+    assert build.drop_stale_cache(tmp_path) and not kept.exists()
+
+
+@pytest.mark.parametrize(("set_to", "expected"), [(None, build.SPIN[1]), ("7", "7")])
+def test_chapters_run_with_threads_that_sleep_soon(tmp_path, monkeypatch, set_to, expected):
+    monkeypatch.delenv(build.SPIN[0], raising=False)
+    if set_to:
+        monkeypatch.setenv(build.SPIN[0], set_to)
+    program = tmp_path / "jupyter-book"
+    program.write_text(f'#!/bin/sh\ntest "${build.SPIN[0]}" = {expected} && test -n "$PATH"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(build.sysconfig, "get_path", lambda name: str(tmp_path))
+    assert build.build(tmp_path) == 0
+
+
+def test_files_that_notebooks_read_are_among_them():
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    paths = [path for group in data.values() for path in group]
+    assert paths and all(path.split("/")[0] in build.INPUTS for path in paths)
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """A reader's folder of images, and the digest's root beside it."""
+    top = tmp_path / "tiles"
+    for name in ("good/1.png", "scratches/1.png", "scratches/2.png"):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(b"image")
+    monkeypatch.setenv("CVPROD_DATA", str(top))
+    return top
+
+
+def _later(path):
+    status = path.stat()
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda top: (top / "good/2.png").write_bytes(b"image"),
+        lambda top: (top / "good/1.png").unlink(),
+        lambda top: (top / "good/1.png").write_bytes(b"another image"),
+        lambda top: _later(top / "good/1.png"),
+        lambda top: (top / "scratches/2.png").rename(top / "good/2.png"),
+        lambda top: (top / "good").rename(top / "Good"),
+        lambda top: (top / "unknown").mkdir(),
+        lambda top: shutil.rmtree(top),
+    ],
+)
+def test_chapters_run_again_when_the_readers_images_change(tmp_path, images, change):
+    before = build.inputs_digest(tmp_path)
+    assert build.inputs_digest(tmp_path) == before
+    change(images)
+    assert build.inputs_digest(tmp_path) != before
+
+
+def test_what_the_loader_passes_over_runs_no_chapter_again(tmp_path, images):
+    before = build.inputs_digest(tmp_path)
+    (images / ".DS_Store").touch()
+    (images / "good/.DS_Store").touch()
+    (images / ".trash").mkdir()
+    (images / ".trash/old.png").touch()
+    assert build.inputs_digest(tmp_path) == before
+
+
+@pytest.mark.parametrize("place", ["/nowhere", "~nobody-of-this-name/tiles", "nowhere", "~"])
+def test_odd_places_for_images_are_no_crash(tmp_path, monkeypatch, place):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("CVPROD_DATA", place)
+    (tmp_path / "broken").symlink_to("nothing")
+    assert len(build.inputs_digest(tmp_path)) == 64
+
+
+def test_a_relative_place_starts_where_the_chapters_run(tmp_path, images, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("CVPROD_DATA", "../tiles")
+    before = build.inputs_digest(tmp_path)
+    (images / "good/1.png").unlink()
+    assert build.inputs_digest(tmp_path) != before
+
+
+def test_images_are_listed_and_not_read(tmp_path, images, monkeypatch):
+    """There may be ten thousand, and an unchanged `make book` takes seconds."""
+    before = build.inputs_digest(tmp_path)
+    for name in ("open", "read_bytes", "read_text"):
+        monkeypatch.setattr(Path, name, lambda *_, **__: pytest.fail("an image was read"))
+    assert build.inputs_digest(tmp_path) == before
+
+
+@pytest.fixture
+def chapters(tmp_path):
+    """A root with two notebooks, of which the first has been executed."""
+    (tmp_path / "notebooks").mkdir()
+    paths = [tmp_path / f"notebooks/0{n}_chapter.ipynb" for n in (1, 2)]
+    for number, path in enumerate(paths):
+        notebooks.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f"{number}")]), path)
+    cache = get_cache(str(tmp_path / "_build/.jupyter_cache"))
+    cache.cache_notebook_bundle(CacheBundleIn(notebooks.read(paths[0]), str(paths[0])), check_validity=False)
+    return paths
+
+
+def test_a_chapter_is_executed_until_its_text_changes(tmp_path, chapters):
+    assert build.not_executed(tmp_path) == chapters[1:]
+    notebooks.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("2")]), chapters[0])
+    assert build.not_executed(tmp_path) == chapters
+    shutil.rmtree(tmp_path / "_build")
+    assert build.not_executed(tmp_path) == chapters
+
+
+@pytest.mark.parametrize(("missing", "good", "status"), [(2, True, 0), (2, False, 0), (2, False, 1), (1, True, 0)])
+def test_several_chapters_run_side_by_side_and_the_book_has_the_last_word(
+    tmp_path, chapters, monkeypatch, capfd, missing, good, status
+):
+    program = tmp_path / "jupyter-book"
+    program.write_text(f"#!/bin/sh\necho built\nexit {status}\n")
+    program.chmod(0o755)
+    given = []
+    monkeypatch.setattr(build.sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(build, "drop_stale_cache", lambda root: False)
+    monkeypatch.setattr(build, "not_executed", lambda root: chapters[:missing])
+    monkeypatch.setattr(build, "execute", lambda paths, root: given.append(paths) or good)
+    assert build.build(tmp_path) == status
+    said = capfd.readouterr().out
+    assert given == ([chapters] if missing > 1 else []) and said.endswith("built\n")
+    assert ("executed once more" in said) != good
+
+
+def test_executing_says_whether_every_cell_passed(tmp_path, chapters, monkeypatch):
+    commands = []
+
+    def run(command, **options):
+        commands.append((command, options["cwd"]))
+        return subprocess.CompletedProcess(command, len(commands) - 1)
+
+    monkeypatch.setattr(build.subprocess, "run", run)
+    assert build.execute(chapters, tmp_path) and not build.execute(chapters, tmp_path)
+    command, folder = commands[0]
+    assert command[-2:] == [str(path) for path in chapters] and folder == tmp_path
+    plugins = {"cvprod.book.pytest_keep", "cvprod.book.pytest_turns"}
+    assert plugins | {f"--nbval-cell-timeout={build.CELL_TIMEOUT}"} <= set(command)
+
+
+def test_a_cell_may_take_as_long_in_both_ways():
+    assert yaml.safe_load((ROOT / "_config.yml").read_text())["execute"]["timeout"] == build.CELL_TIMEOUT

@@ -1,0 +1,216 @@
+"""Two processes: tests run beside each other and beside most cells, but nothing beside what measures time."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import nbformat
+import pytest
+
+from cvprod.book import notebooks
+from cvprod.book.pytest_turns import BRIEF, LONG, LONGEST_BRIEF, SLOW, Turns
+
+NOTE = """
+import os, time
+from pathlib import Path
+def note(name):
+    begun = time.time()
+    time.sleep(0.4)
+    with Path("notes.txt").open("a") as file:
+        file.write(f"{name} {begun} {time.time()} {os.environ.get('OMP_NUM_THREADS')}\\n")
+"""
+MEET = """
+def test_meets_the_other():
+    Path("MINE").touch()
+    end = time.monotonic() + 30
+    while not Path("OTHER").exists():
+        assert time.monotonic() < end, "nobody ran beside this test"
+        time.sleep(0.02)
+"""
+TESTS = """
+import pytest
+@pytest.mark.alone
+def test_alone():
+    note("alone")
+def test_shared():
+    assert int(os.environ["GOMP_SPINCOUNT"]) <= 10_000
+    note("shared")
+"""
+
+
+def run(folder, paths=(".",), processes=2, **environment):
+    """pytest in a few processes over `folder`: what it printed, and the notes as (name, from, to, threads)."""
+    (folder / "notes.txt").touch()
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers = alone\n")
+    command = [sys.executable, "-m", "pytest", "-p", "xdist", "-p", "nbval.plugin", "-p", "cvprod.book.pytest_turns"]
+    command += ["-n", str(processes), "--no-loadscope-reorder", "--nbval-lax", "--nbval-current-env", *paths]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "OMP_NUM", "GOMP_"))}
+    environment = kept | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"} | environment  # they take seconds to import
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False, env=environment
+    )
+    rows = [line.split() for line in (folder / "notes.txt").read_text().splitlines()]
+    return done, [(name, float(begun), float(ended), threads) for name, begun, ended, threads in rows]
+
+
+def test_side_by_side_and_alone(tmp_path):
+    # The chapter goes to one process and a to the other, where they meet; then b and c.
+    (tmp_path / "test_a.py").write_text(NOTE + MEET.replace("MINE", "a").replace("OTHER", "chapter") + TESTS)
+    for name in "bc":
+        (tmp_path / f"test_{name}.py").write_text(NOTE + TESTS)
+    meet = MEET.replace("MINE", "chapter").replace("OTHER", "a").replace("time.monotonic", "clock")
+    first = f"{NOTE}\nfrom time import monotonic as clock\n{meet}\ntest_meets_the_other()"  # no call that is known
+    timed = [nbformat.v4.new_code_cell("note('cell')", metadata={"tags": ["timed"]}) for _ in range(2)]
+    cells = [nbformat.v4.new_code_cell(first), *timed]
+    notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
+    done, notes = run(tmp_path, OMP_NUM_THREADS="3")
+    assert done.returncode == 0 and "10 passed" in done.stdout, done.stdout + done.stderr
+    assert sorted(name for name, *_ in notes) == ["alone"] * 3 + ["cell"] * 2 + ["shared"] * 3
+    for name, begun, ended, threads in notes:
+        assert threads == ("1" if name == "shared" else "3")
+        beside = [n for n, b, e, _ in notes if (b, e) != (begun, ended) and b < ended and begun < e]
+        assert name == "shared" or not beside, f"{beside} ran beside {name}"
+    chapter = [(begun, ended) for name, begun, ended, _ in notes if name == "cell"]
+    between = [n for n, b, *_ in notes if n != "cell" and min(chapter)[0] < b < max(chapter)[1]]
+    assert not between, f"{between} ran between two cells of a chapter"
+
+
+def test_quick_cells_between_keep_the_machine_and_a_long_one_lets_others_in(tmp_path):
+    long = "import time; Path('long').touch()\nwhile not Path('came').exists(): time.sleep(0.05)"
+    sources = [
+        f"{NOTE}\nPath('chapter').touch()",
+        "note('cell')",
+        "note('quick')",
+        "note('cell')",
+        long,
+        "note('cell')\nPath('over').touch()",
+    ]
+    tags = {"tags": ["timed"]}
+    cells = [nbformat.v4.new_code_cell(source, metadata=tags if "'cell'" in source else {}) for source in sources]
+    notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
+    looks = """
+import pytest
+@pytest.mark.parametrize("turn", range(80))
+def test_looks(turn):
+    while not Path("chapter").exists():
+        time.sleep(0.02)
+    if Path("long").exists():
+        Path("came").touch()
+    if not Path("over").exists():  # after that there is nothing to see
+        note("look")
+"""
+    (tmp_path / "test_a.py").write_text(NOTE.replace("0.4", "0.1") + looks)
+    done, notes = run(tmp_path)
+    assert done.returncode == 0 and "86 passed" in done.stdout, done.stdout + done.stderr
+    own = [(begun, ended) for name, begun, ended, _ in notes if name != "look"]
+    assert len(own) == 4
+    looked = [(begun, ended) for name, begun, ended, _ in notes if name == "look"]
+    assert not [1 for b, e in own for begun, ended in looked if begun < e and b < ended]
+    second, third = own[2][1], own[3][0]  # the long cell is between them
+    assert [begun for begun, _ in looked if second < begun < third]
+    assert not [begun for begun, _ in looked if own[0][0] < begun < second]  # two cells and what is between
+
+
+def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
+    (tmp_path / "tests" / "site").mkdir(parents=True)
+    (tmp_path / "notebooks").mkdir()
+    for name, seconds in (("01_a", 1.5), ("02_b", 2.5), ("ledger", 0)):
+        end = f"import time; time.sleep({seconds}); open('../{name}', 'w').write('')"
+        cells = [nbformat.v4.new_code_cell(source) for source in ("1", "2", "3", end)]
+        notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / f"notebooks/{name}.ipynb")
+    log = "from pathlib import Path\ndef note(name):\n    with Path('order').open('a') as f: f.write(name)\n"
+    there = (
+        "def test_all():\n    note('s')\n    assert {'01_a', '02_b', 'ledger'} <= {p.name for p in Path().iterdir()}\n"
+    )
+    (tmp_path / "tests/site/test_site.py").write_text(log + there)
+    for number in range(12):
+        few = f"import time\ndef test_{number}():\n    time.sleep(0.5)\n    note('{number}')\n"
+        (tmp_path / f"tests/test_{number}.py").write_text(log + few)
+    done, _ = run(tmp_path, ["notebooks", "tests"], processes=3)
+    assert done.returncode == 0 and "25 passed" in done.stdout, done.stdout + done.stderr
+    assert "s" in (tmp_path / "order").read_text()[:-1], "the site came last"
+    # Where nothing else is left, processes wait with their last tests, and all comes to an end.
+    for number in range(1, 12):
+        (tmp_path / f"tests/test_{number}.py").unlink()
+    for processes in (2, 3):
+        for name in ("01_a", "02_b", "ledger"):
+            (tmp_path / name).unlink()
+        done, _ = run(tmp_path, ["notebooks", "tests"], processes=processes)
+        assert done.returncode == 0 and "14 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_brief_ones_go_on_while_one_waits_for_a_long_one(tmp_path):
+    long = f"""
+def test_slow():  # the first test of a file counts as brief; after this one they do not
+    time.sleep({LONGEST_BRIEF} + 0.2)
+def test_long():
+    Path("long").touch()
+    end = time.monotonic() + 120
+    while not Path("passed").exists():
+        assert time.monotonic() < end, "nobody ran in the meantime"
+        time.sleep(0.02)
+    note("long")
+"""
+    waits = """
+import pytest
+def test_first():
+    while not Path("long").exists():
+        time.sleep(0.02)
+    Path("waits").touch()
+@pytest.mark.alone
+def test_alone():
+    note("alone")
+"""
+    brief = """
+import pytest
+@pytest.mark.parametrize("turn", range(200))
+def test_brief(turn):
+    if not Path("passed").exists():
+        time.sleep(0.2)
+    if Path("waits").exists() and time.time() > Path("waits").stat().st_mtime + 1:
+        Path("passed").touch()
+"""
+    for name, text in (("a", long), ("b", waits), ("c", brief)):
+        (tmp_path / f"test_{name}.py").write_text(NOTE + text)
+    done, notes = run(tmp_path, processes=3)
+    assert done.returncode == 0 and "204 passed" in done.stdout, done.stdout + done.stderr
+    ended = {name: end for name, _, end, _ in notes}
+    assert next(begun for name, begun, *_ in notes if name == "alone") >= ended["long"]
+
+
+@pytest.mark.parametrize(("held", "go_in"), [(SLOW, [LONG, BRIEF]), (LONG, [BRIEF]), (BRIEF, [])])
+def test_who_waits_for_it_alone_is_overtaken_only_by_what_is_quicker(tmp_path, held, go_in):
+    turns, order = Turns(tmp_path / "lock"), []
+
+    def alone():
+        with turns.alone():
+            order.append("alone")
+
+    def late():
+        with turns.share(held):
+            order.append("late")
+
+    with turns.share(held):
+        for target in (alone, late):
+            thread = threading.Thread(target=target)
+            thread.start()
+            time.sleep(0.3)
+        assert order == []  # one waits for us, the other behind it
+        for kind in go_in:
+            with turns.share(kind):
+                pass
+    end = time.monotonic() + 10
+    while len(order) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert order == ["alone", "late"]
+    turns.remove()
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_measures_time():
+    cells = {source: notebooks.measures_time(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
+             for source, tags in (("measure.latency(f)", []), ("x = 1", []), ("x = 2", ["timed"]),
+                                  ("time.monotonic()", ["untimed"]))}  # fmt: skip
+    assert list(cells.values()) == [True, False, True, False]
