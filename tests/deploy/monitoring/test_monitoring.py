@@ -23,7 +23,8 @@ import yaml
 from cvprod import contract
 from cvprod.repo import root
 from cvprod.serving import errors, metrics
-from cvprod.stack.service import Service, free_port
+from cvprod.stack.program import free_port
+from cvprod.stack.service import Service
 from cvprod.traffic import hostile
 
 FOLDER = root() / "deploy/monitoring"

@@ -19,7 +19,7 @@ from cvprod.serving import images
 from cvprod.serving.errors import KINDS, MEDIA_TYPE
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL
-from cvprod.stack import peers, ray_serve, service
+from cvprod.stack import peers, ray_serve
 from cvprod.surface import make_set
 from cvprod.traffic import hostile, http_load
 
@@ -196,7 +196,7 @@ def test_it_stops_on_sigterm_under_load_and_leaves_nothing(ray):
 
 
 def test_a_start_stops_when_its_input_ends(python, environment, tmp_path):
-    script, port = root() / "cvprod/stack/ray_scaling.py", str(service.free_port())
+    script, port = root() / "cvprod/stack/ray_scaling.py", str(free_port())
     with (tmp_path / "log").open("wb") as log:
         started = subprocess.Popen(
             [python, script, FOLDER, port], cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=log,

@@ -27,7 +27,7 @@ from cvprod.serving import images
 from cvprod.serving.model import Model, read
 from cvprod.serving.settings import DEFAULT_MODEL
 from cvprod.stack import peers
-from cvprod.stack.service import free_port
+from cvprod.stack.program import free_port
 from cvprod.surface import CLASSES, make_set
 from cvprod.traffic import hostile
 
