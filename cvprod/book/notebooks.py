@@ -6,7 +6,7 @@ rewritten without a decision (outputs, counts, metadata). The rules:
 * outputs are committed only for cells that this project's CI cannot run, and those say where they were recorded;
 * a cell that needs hardware carries the hardware's tag and both skip tags, and no other cell is skipped
   (myst-nb obeys ``skip-execution``, nbval only ``nbval-skip``);
-* the bootstrap cell is the same everywhere;
+* the bootstrap cell is the same everywhere, but for the extra of `cvprod` that it names: what the notebook needs;
 * Markdown lines are at most 100 characters (outside tables and links).
 """
 
@@ -32,7 +32,10 @@ TIMING = re.compile(
     r"|\b(load|http_load|batching|concurrency)\.\w+\(|\b(perf_counter|monotonic)\("
 )
 TIMED, UNTIMED = "timed", "untimed"
+#: The first code cell of every notebook, and in it the extras that are installed in Colab.
 BOOTSTRAP = (Path(__file__).parent / "bootstrap_cell.py.txt").read_text().strip()
+BOOTSTRAP_BEGINS = "# Does nothing where the book"
+EXTRA = re.compile(r'^EXTRA = "([\w,-]+)"$', re.MULTILINE)
 MARKDOWN_WIDTH = 100
 #: What a committed notebook keeps of its file-level metadata.
 KEPT_METADATA = ("kernelspec", "language_info", "mystnb")
@@ -68,6 +71,17 @@ def measures_time(cell: nbformat.NotebookNode) -> bool:
     return TIMED in found or (UNTIMED not in found and TIMING.search(cell.source) is not None)
 
 
+def bootstrap(extra: str) -> str:
+    """The bootstrap cell that installs these extras of the package, such as "models,serving"."""
+    return EXTRA.sub(f'EXTRA = "{extra}"', BOOTSTRAP)
+
+
+def bootstrap_extra(cell: nbformat.NotebookNode) -> str | None:
+    """The extras that a bootstrap cell installs; None for another cell, and for a bootstrap cell of another text."""
+    found = EXTRA.search(cell.source)
+    return found[1] if found and cell.source.strip() == bootstrap(found[1]) else None
+
+
 def _outputs_allowed(cell: nbformat.NotebookNode) -> bool:
     return bool(hardware(cell)) and "recorded" in cell.metadata
 
@@ -76,13 +90,16 @@ def normalise(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Strip, in place, what does not belong in git; return the notebook.
 
     Outputs (except recorded hardware cells'), execution counts, widget state and editor metadata go; tags and
-    nbgrader metadata stay.
+    nbgrader metadata stay. A bootstrap cell of an older text gets today's, and keeps its extras.
     """
     kept = {key: notebook.metadata[key] for key in KEPT_METADATA if key in notebook.metadata}
     kept["kernelspec"] = KERNELSPEC
     kept["language_info"] = {"name": "python"}
     notebook.metadata = nbformat.from_dict(kept)
     notebook.nbformat, notebook.nbformat_minor = 4, 5
+    first = next((cell for cell in notebook.cells if cell.cell_type == "code"), None)
+    if first is not None and first.source.lstrip().startswith(BOOTSTRAP_BEGINS):
+        first.source = bootstrap((EXTRA.search(first.source) or EXTRA.search(BOOTSTRAP))[1])
     for index, cell in enumerate(notebook.cells):
         cell.setdefault("id", f"cell-{index:03d}")
         cell.metadata = nbformat.from_dict(
@@ -132,7 +149,7 @@ def faults(path: Path) -> list[str]:
     for number, cell in enumerate(notebook.cells, 1):
         found += [f"{path.name}: cell {number} ({cell.id}) {fault}" for fault in _cell_faults(cell)]
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if not code or code[0].source.strip() != BOOTSTRAP:
+    if not code or bootstrap_extra(code[0]) is None:
         found.append(f"{path.name}: its first code cell is not the bootstrap cell (cvprod/book/bootstrap_cell.py.txt)")
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         found.append(f"{path.name}: its kernel is not python3 (python -m cvprod.book.notebooks normalise)")

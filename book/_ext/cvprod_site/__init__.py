@@ -5,7 +5,7 @@ from functools import partial
 
 from sphinx.application import Sphinx
 
-from cvprod_site import assets, hardware_cells, mathml, numbers, pages
+from cvprod_site import assets, failed_cells, hardware_cells, mathml, numbers, pages
 
 CHAPTER = re.compile(r"notebooks/\d\d_")
 LEDGER = "notebooks/ledger"
@@ -38,6 +38,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", wrap_templates)
     app.connect("env-get-updated", numbers.renumber, priority=900)  # after Sphinx's own count, at 500
     app.connect("doctree-read", hardware_cells.label)
+    app.connect("doctree-read", failed_cells.warn)
     app.connect("html-page-context", pages.describe)
     app.connect("build-finished", assets.slim)
     app.add_html_math_renderer(
