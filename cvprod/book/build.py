@@ -209,15 +209,6 @@ def render(root: Path = ROOT, chapter: Path | None = None) -> int:
     return subprocess.run(command, cwd=root, check=False, env=dict([SPIN]) | os.environ).returncode
 
 
-def find_chapter(number: str, root: Path = ROOT) -> Path:
-    """The notebook of a chapter's number, "5" or "05". Raises ValueError, with the numbers there are, for another."""
-    chapters = {path.name.partition("_")[0]: path for path in notebooks.committed(root) if path.name[:2].isdigit()}
-    found = chapters.get(number.zfill(2))
-    if found is None:
-        raise ValueError(f"There is no chapter {number!r}; use one of {', '.join(chapters)}.")
-    return found
-
-
 @contextlib.contextmanager
 def _environment(*pairs: tuple[str, str]) -> Iterator[None]:
     """Variables for what is started meanwhile, where they are not set already."""
@@ -242,7 +233,7 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--chapter", metavar="NN", help="this chapter alone, to a site of one page")
     options = parser.parse_args(arguments)
     try:
-        chapter = find_chapter(options.chapter, root) if options.chapter else None
+        chapter = notebooks.find(options.chapter, root) if options.chapter else None
         publishing = claims.mode() == "publish"  # a mistyped mode is told before an hour's work
     except ValueError as error:
         print(error, file=sys.stderr)

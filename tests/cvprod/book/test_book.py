@@ -207,11 +207,11 @@ def fake_book(tmp_path_factory):
     (root / "_toc.yml").write_text(yaml.safe_dump(contents))
     (root / "index.md").write_text("# The book\n")
     new = nbformat.v4.new_code_cell
-    for name, cells in zip(names, (["print('fine')"], ["raise OSError('planted')", "print('went', 'on')"]), strict=True):
+    for name, cells in zip(
+        names, (["print('fine')"], ["raise OSError('planted')", "print('went', 'on')"]), strict=True
+    ):
         title = nbformat.v4.new_markdown_cell(f"# {name}")
-        notebooks.write(
-            nbformat.v4.new_notebook(cells=[title, *map(new, cells)]), root / f"notebooks/{name}.ipynb"
-        )
+        notebooks.write(nbformat.v4.new_notebook(cells=[title, *map(new, cells)]), root / f"notebooks/{name}.ipynb")
     good = root / "notebooks/01_good.ipynb"  # executed before, so that no pytest has to start
     build.drop_stale_cache(root)
     build.keep(failures.run_to_the_end(good, timeout=60), good, root / "_build/.jupyter_cache", 1.0)
