@@ -120,7 +120,8 @@ def _note(told: str, *, disturbed: bool) -> None:
     why = " Something else was using this machine's cores." if disturbed else ""
     display(
         HTML(
-            f'<div class="admonition warning {NOTE_CLASS}" role="note"><p class="admonition-title">Not on this machine</p>'
+            f'<div class="admonition warning {NOTE_CLASS}" role="note">'
+            '<p class="admonition-title">Not on this machine</p>'
             f"<p>Elsewhere this holds; here it did not: {html.escape(told)}.{why}</p></div>"
         )
     )

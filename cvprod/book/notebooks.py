@@ -1,12 +1,13 @@
 """The rules that every committed notebook keeps, as one check and one normaliser.
 
 ``python -m cvprod.book.notebooks check`` lists what breaks a rule and exits 1; ``normalise`` rewrites what can be
-rewritten without a decision (outputs, counts, metadata). The rules:
+rewritten without a decision (outputs, counts, metadata, missing tags of cells that measure time). The rules:
 
 * outputs are committed only for cells that this project's CI cannot run, and those say where they were recorded;
 * a cell that needs hardware carries the hardware's tag and both skip tags, and no other cell is skipped
   (myst-nb obeys ``skip-execution``, nbval only ``nbval-skip``);
 * the bootstrap cell is the same everywhere, but for the extra of `cvprod` that it names: what the notebook needs;
+* a cell that measures time says so by the tag ``timed``, or says ``untimed``;
 * Markdown lines are at most 100 characters (outside tables and links).
 """
 
@@ -25,12 +26,7 @@ from cvprod.repo import ROOT
 
 HARDWARE_TAGS = frozenset({"gpu", "tensorrt", "jetson", "coral", "macos", "android", "docker", "cloud"})
 SKIP_TAGS = frozenset({"skip-execution", "nbval-skip"})
-#: What a cell calls to measure time, and the tag of one that does so by a function of its own; see `measures_time`.
-TIMING = re.compile(
-    r"\bmeasure\.(latency|compare|throughput|cold_start|parallelism|undisturbed|best|peak_flops|peak_bandwidth)\b"
-    r"|\b(compare\.race|parity\.compare|search\.search|bench\.measure|callers\.Callers|ray_serve\.RayServe)\("
-    r"|\b(load|http_load|batching|concurrency)\.\w+\(|\b(perf_counter|monotonic)\("
-)
+#: Of a cell that measures time, so that nothing may run beside it; of one that looks at the clock and may have company.
 TIMED, UNTIMED = "timed", "untimed"
 #: The first code cell of every notebook, and in it the extras that are installed in Colab.
 BOOTSTRAP = (Path(__file__).parent / "bootstrap_cell.py.txt").read_text().strip()
@@ -76,8 +72,23 @@ def hardware(cell: nbformat.NotebookNode) -> set[str]:
 
 def measures_time(cell: nbformat.NotebookNode) -> bool:
     """Whether anything that runs beside the cell would spoil what it shows."""
-    found = tags(cell)
-    return TIMED in found or (UNTIMED not in found and TIMING.search(cell.source) is not None)
+    return TIMED in tags(cell)
+
+
+def lacking_timed(notebook: nbformat.NotebookNode) -> Iterator[tuple[nbformat.NotebookNode, list[str]]]:
+    """Cells that measure time (`cvprod.book.timing`) and do not say so by a tag, with the names that do it."""
+    from cvprod.book.timing import measured_by
+
+    for cell, names in measured_by(notebook):
+        if names and not tags(cell) & {TIMED, UNTIMED} and not hardware(cell):
+            yield cell, names
+
+
+def tag_timed(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Tag, in place, every cell `timed` that measures and is not tagged yet; the author may say `untimed` instead."""
+    for cell, _ in lacking_timed(notebook):
+        cell.metadata["tags"] = [*cell.metadata.get("tags", []), TIMED]
+    return notebook
 
 
 def bootstrap(extra: str) -> str:
@@ -160,6 +171,11 @@ def faults(path: Path) -> list[str]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     if not code or bootstrap_extra(code[0]) is None:
         found.append(f"{path.name}: its first code cell is not the bootstrap cell (cvprod/book/bootstrap_cell.py.txt)")
+    try:
+        for cell, names in lacking_timed(notebook):
+            found.append(f"{path.name}: cell {cell.id} measures time ({', '.join(names)}): tag it timed or untimed")
+    except SyntaxError as error:
+        found.append(f"{path.name}: a cell is no Python ({error})")
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         found.append(f"{path.name}: its kernel is not python3 (python -m cvprod.book.notebooks normalise)")
     return found
@@ -178,7 +194,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
             return 0
         if options.action == "normalise":
             for path in paths:
-                write(read(path), path)
+                write(tag_timed(read(path)), path)
             return 0
         found = [fault for path in paths for fault in faults(path)]
     except (ValueError, OSError) as error:

@@ -219,7 +219,8 @@ def fake_book(tmp_path_factory):
 
 
 def _make_book(root, *options):
-    code = "import sys, pathlib\nfrom cvprod.book import build\nsys.exit(build.main(sys.argv[2:], root=pathlib.Path(sys.argv[1])))"
+    code = "import sys, pathlib\nfrom cvprod.book import build\n"
+    code += "sys.exit(build.main(sys.argv[2:], root=pathlib.Path(sys.argv[1])))"
     words = [sys.executable, "-c", code, str(root), *options]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
 
