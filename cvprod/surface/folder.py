@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from .camera import INPUT_SIZE, to_input
-from .dataset import TileSet, check_count, check_size, check_split
 from .generator import CLASSES
+from .tileset import TileSet, check_count, check_size, check_split
 
 _16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 _SHARES = {"train": (0.0, 0.70), "val": (0.70, 0.85), "test": (0.85, 1.0)}
