@@ -5,7 +5,7 @@ from functools import partial
 
 from sphinx.application import Sphinx
 
-from cvprod_site import assets, hardware_cells, landing, live, mathml, numbers, pages
+from cvprod_site import assets, discovery, hardware_cells, landing, live, mathml, numbers, pages
 
 CHAPTER = re.compile(r"notebooks/\d\d_")
 #: What shows rows that chapters measured.
@@ -41,10 +41,12 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-get-updated", numbers.renumber, priority=900)  # after Sphinx's own count, at 500
     app.connect("doctree-read", hardware_cells.label)
     app.connect("html-page-context", pages.describe)
+    app.connect("html-page-context", discovery.introduce)
     app.connect("html-page-context", landing.fill)
     app.connect("build-finished", assets.slim)
     app.connect("build-finished", live.write)
     app.connect("build-finished", landing.front)
+    app.connect("build-finished", discovery.write)
     app.add_html_math_renderer(
         "mathml",
         inline_renderers=(partial(mathml.visit, display=False), None),
