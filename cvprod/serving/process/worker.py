@@ -1,6 +1,7 @@
 """One process that computes. It gets its connections, already accepted, from the supervisor, over a socket of its own.
 
 supervisor to worker    C with a file descriptor: a connection       P card: prepare this model    S: swap to it
+                        U: no longer a spare, work
                         A: forget it                                 D: drain, then exit
                         O number reason: what became of the swap that was asked for; without a reason it was made
 worker to supervisor    R: ready    -: a connection was closed       p, e text: prepared, refused
@@ -131,8 +132,10 @@ class Flow(FlowControl):
 class Worker:
     """Serves the connections that come over `channel`."""
 
-    def __init__(self, settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
-        self.settings, self.channel, self.index = settings, channel, index
+    def __init__(
+        self, settings: Settings, channel: socket.socket, index: int, card: Path, *, spare: bool = False
+    ) -> None:
+        self.settings, self.channel, self.index, self.spare = settings, channel, index, spare
         self.model = Model.load(card, settings.device)
         self.engine = Engine(
             self.model,
@@ -149,7 +152,9 @@ class Worker:
         self.finished = asyncio.Event()
         self.arriving = 0  # connections taken over, and not yet among those of the server
         self._tasks: set[asyncio.Task] = set()
-        self._named = self._name_model()
+        self._named: Any = None
+        self.runner: asyncio.Task | None = None
+        self.grpc: Any = None
 
     def _name_model(self) -> Any:
         card = self.engine.model.card
@@ -171,7 +176,7 @@ class Worker:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         config = Config(
-            self.app,
+            across_origins(self.app, self.settings.cors_origins),
             http="httptools",
             ws="websockets-sansio",
             lifespan="off",
@@ -207,6 +212,7 @@ class Worker:
                 if self.transport.drop(data):
                     return
                 worker.engine.touch()
+                self.arrived = time.perf_counter()
                 if self.began is None or self.silent:
                     self.silent = False
                     if self.idle() and (answer := worker.app.refuse(data, worker.state.default_headers)):
@@ -310,6 +316,7 @@ class Worker:
                 self.heading = self.fresh = True
                 self.head = self.fed = 0
                 super().on_message_begin()
+                self.scope["arrived"] = self.arrived  # the clock of a request: before the loop comes to answer it
 
             def on_message_complete(self) -> None:
                 if self.parser.should_upgrade() and not self._should_upgrade():
@@ -354,12 +361,8 @@ class Worker:
         self.factory = lambda: Connection(config=config, server_state=self.state, app_state={})
         self.channel.setblocking(False)
         loop.add_reader(self.channel.fileno(), self._heard)
-        self.runner = asyncio.create_task(Runner(self.app, self.app.jobs).run())
-        self.grpc = None
-        if self.settings.grpc_port:
-            from cvprod.serving.api.grpc_server import serve
-
-            self.grpc = await serve(self.app, self.settings.host, self.settings.grpc_port)
+        if not self.spare:
+            await self._open()
         self.say(b"R%d" % os.getpid())
         tick = asyncio.create_task(self._tick())
         await self.finished.wait()
@@ -367,6 +370,15 @@ class Worker:
         self.app.count_refused()
         self.app.close()
         self.engine.close()
+
+    async def _open(self) -> None:
+        """Begin with what does not wait for connections of the supervisor's."""
+        self._named = self._name_model()
+        self.runner = asyncio.create_task(Runner(self.app, self.app.jobs).run())
+        if self.settings.grpc_port:
+            from cvprod.serving.api.grpc_server import serve
+
+            self.grpc = await serve(self.app, self.settings.host, self.settings.grpc_port)
 
     async def _tick(self) -> None:
         while True:
@@ -401,9 +413,14 @@ class Worker:
         elif data[:1] == b"S" and self.prepared is not None:
             self.engine.swap(self.prepared)
             self.prepared = None
-            self._named.set(0)
-            self._named = self._name_model()
+            if self._named is not None:
+                self._named.set(0)
+                self._named = self._name_model()
             self.say(b"s")
+        elif data[:1] == b"U" and self.spare:
+            self.spare = False
+            name_process("worker")
+            self._spawn(self._open())
         elif data[:1] == b"A":
             self.prepared = None
         elif data[:1] == b"O":
@@ -459,7 +476,8 @@ class Worker:
         if self.engine.draining:
             return
         self.app.ready = False
-        self.runner.cancel()
+        if self.runner is not None:
+            self.runner.cancel()
         until = time.monotonic() + self.settings.drain_seconds
         if self.grpc is not None:
             self._spawn(self.grpc.stop(self.settings.drain_seconds))
@@ -478,6 +496,27 @@ class Worker:
         if self.grpc is not None:
             await self.grpc.stop(0)
         self.finished.set()
+
+
+def across_origins(app: Any, origins: str) -> Any:
+    """The application, for pages of these origins too. The book's own page needs none."""
+    if not origins:
+        return app
+    from starlette.middleware.cors import CORSMiddleware
+
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin.strip() for origin in origins.split(",")],
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-Id", "X-Timeout-Ms"],
+        expose_headers=["Retry-After", "X-Request-Id"],
+    )
+
+
+def name_process(name: str) -> None:
+    """As `ps` shows it."""
+    with contextlib.suppress(OSError):  # no Linux
+        Path("/proc/self/comm").write_text(name)
 
 
 def config_headers() -> list[tuple[bytes, bytes]]:
@@ -513,13 +552,14 @@ def nursery(channel: socket.socket, *, grpc: bool = True) -> int:
         if os.fork() == 0:
             channel.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            index, _, card = data.decode().partition(" ")
-            os._exit(_worker(socket.socket(fileno=descriptors[0]), int(index), Path(card)))
+            index, spare, card = data.decode().split(" ", 2)
+            os._exit(_worker(socket.socket(fileno=descriptors[0]), int(index), Path(card), spare == "1"))
         os.close(descriptors[0])
 
 
-def _worker(channel: socket.socket, index: int, card: Path) -> int:
+def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
     """A fork's life; its exit status."""
+    name_process("spare" if spare else "worker")
     settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if settings.pin and len(cores) == settings.workers > 1:
@@ -532,7 +572,7 @@ def _worker(channel: socket.socket, index: int, card: Path) -> int:
         runner = asyncio.Runner()
     try:
         with runner:
-            runner.run(_serve(settings, channel, index, card))
+            runner.run(_serve(settings, channel, index, card, spare))
     except Exception as error:
         logs.log.exception("worker", extra={"event": "worker-failed"})
         said = str(error) if isinstance(error, (ModelError, SettingsError)) else type(error).__name__
@@ -541,8 +581,8 @@ def _worker(channel: socket.socket, index: int, card: Path) -> int:
     return 0
 
 
-async def _serve(settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
-    await Worker(settings, channel, index, card).run()
+async def _serve(settings: Settings, channel: socket.socket, index: int, card: Path, spare: bool) -> None:
+    await Worker(settings, channel, index, card, spare=spare).run()
 
 
 def main() -> int:

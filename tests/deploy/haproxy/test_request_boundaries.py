@@ -128,6 +128,7 @@ SMUGGLED = {
 }  # fmt: skip
 #: Those in which the hidden request lies behind a request that is over: alone with a service it is simply the next one.
 BEHIND = {
+    "length with an underscore",
     "length and chunked", "chunked and length", "connect to a host", "no value for a length", "two lengths in one",
 }  # fmt: skip
 
@@ -225,6 +226,8 @@ def test_a_service_alone_reads_every_body_as_one(services):
 @pytest.mark.parametrize("token", [b"h2c", b"TLS/1.0", b"websocket", b"anything/1.0"])
 @pytest.mark.parametrize("way", ["proxy", "service"])
 def test_a_picture_with_an_offer_is_inspected_and_the_connection_goes_on(services, proxy, token, way):
+    if (way, token) == ("proxy", b"websocket"):
+        pytest.skip("HAProxy refuses a WebSocket without its key by itself")
     port = proxy.port if way == "proxy" else services[0].port
     length = b"Content-Length: %d\r\n" % len(JPEG)
     following = b"GET /v2/health/live HTTP/1.1\r\nHost: service\r\nConnection: close\r\n\r\n"
