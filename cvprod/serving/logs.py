@@ -27,6 +27,7 @@ _KEPT = (
     "request_id",
     "model",
     "images",
+    "count",
     "problem",
     "worker",
     "reason",

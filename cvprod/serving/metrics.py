@@ -14,6 +14,8 @@ from pathlib import Path
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from .metric_files import Reserved, reading
+
 # A worker is a process for good: asking the system for its number at every count costs a twentieth of a worker's time.
 _pid = os.getpid()
 
@@ -25,6 +27,8 @@ def _note_pid() -> None:
 
 os.register_at_fork(after_in_child=_note_pid)
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if hasattr(os, "posix_fallocate"):
+        prometheus.values.MmapedDict = Reserved
     _Stored = prometheus.values.MultiProcessValue(lambda: _pid)
 
     class _Value(_Stored):  # type: ignore[misc, valid-type]
@@ -107,7 +111,8 @@ class _Workers(multiprocess.MultiProcessCollector):
     """
 
     def collect(self) -> Iterable[prometheus.Metric]:
-        return self.merge([str(file) for file in Path(self._path).glob("*.db") if _begun(file)], accumulate=True)
+        with reading(Path(self._path)):
+            return self.merge([str(file) for file in Path(self._path).glob("*.db") if _begun(file)], accumulate=True)
 
 
 def _begun(file: Path) -> bool:
