@@ -8,7 +8,9 @@ locals {
   }, var.labels)
 
   account_id = data.aws_caller_identity.current.account_id
-  zones      = slice(data.aws_availability_zones.available.names, 0, 2)
+  arn        = "arn:${data.aws_partition.current.partition}" # how names begin
+  here       = "${var.region}:${local.account_id}"
+  zones      = slice(sort(data.aws_availability_zones.available.names), 0, 2)
 
   contract = yamldecode(file(coalesce(var.contract_file, "${path.module}/../../deploy/contract.yaml")))
 

@@ -110,7 +110,6 @@ resource "aws_ecs_service" "this" {
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
   health_check_grace_period_seconds  = 60
-  enable_ecs_managed_tags            = true
   propagate_tags                     = "SERVICE"
 
   deployment_circuit_breaker {

@@ -139,12 +139,12 @@ resource "aws_s3_bucket_lifecycle_configuration" "logs" {
 }
 
 data "aws_iam_policy_document" "logs" {
-  # Each writes below its own prefix, for this account only.
+  # Each writes below its own prefix, and only for what is ours.
   dynamic "statement" {
     for_each = {
-      "balancer"  = "logdelivery.elasticloadbalancing.amazonaws.com"
-      "artifacts" = "logging.s3.amazonaws.com"
-      "AWSLogs"   = "delivery.logs.amazonaws.com" # the network's
+      balancer  = ["logdelivery.elasticloadbalancing.amazonaws.com", "${local.arn}:elasticloadbalancing:${local.here}:loadbalancer/*"]
+      artifacts = ["logging.s3.amazonaws.com", aws_s3_bucket.artifacts.arn]
+      AWSLogs   = ["delivery.logs.amazonaws.com", "${local.arn}:logs:${local.here}:*"] # the network's
     }
 
     content {
@@ -153,13 +153,13 @@ data "aws_iam_policy_document" "logs" {
 
       principals {
         type        = "Service"
-        identifiers = [statement.value]
+        identifiers = [statement.value[0]]
       }
 
       condition {
-        test     = "StringEquals"
-        variable = "aws:SourceAccount"
-        values   = [local.account_id]
+        test     = "ArnLike"
+        variable = "aws:SourceArn"
+        values   = [statement.value[1]]
       }
     }
   }

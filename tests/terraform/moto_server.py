@@ -9,7 +9,7 @@ import sys
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.budgets.responses import BudgetsResponse
-from moto.ecs.models import Service
+from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.server import main
 
 tags = {}
@@ -57,16 +57,19 @@ ApplicationAutoScalingResponse.list_tags_for_resource = lambda self: json.dumps(
     {"Tags": tags.get("scalable-target", {})}
 )
 
-made = Service.__init__
+create_service = EC2ContainerServiceResponse.create_service
 
 
-def with_rebalancing(self, *args, **kwargs):
-    """ECS: a service that does not ask for it is told that zones are not rebalanced."""
-    made(self, *args, **kwargs)
-    self.availability_zone_rebalancing = "DISABLED"
+def with_all_it_was_given(self):
+    """ECS: a new service keeps its grace period, and says that it does not rebalance zones unless it was asked to."""
+    answer = create_service(self)
+    service = answer.result["service"]
+    service.health_check_grace_period_seconds = self._get_param("healthCheckGracePeriodSeconds")
+    service.availability_zone_rebalancing = self._get_param("availabilityZoneRebalancing") or "DISABLED"
+    return answer
 
 
-Service.__init__ = with_rebalancing
+EC2ContainerServiceResponse.create_service = with_all_it_was_given
 
 if __name__ == "__main__":
     main(sys.argv[1:])
