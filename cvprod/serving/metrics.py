@@ -14,6 +14,8 @@ from pathlib import Path
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from cvprod.serving.resources import Resources
+
 # A worker is a process for good: asking the system for its number at every count costs a twentieth of a worker's time.
 _pid = os.getpid()
 
@@ -118,8 +120,10 @@ def _begun(file: Path) -> bool:
 
 def expose() -> bytes:
     """The exposition text: of all workers where there are several, else of this process."""
+    registry: CollectorRegistry = prometheus.REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         _Workers(registry)
-        return generate_latest(registry)
-    return generate_latest()
+    used = CollectorRegistry()
+    used.register(Resources())
+    return generate_latest(registry) + generate_latest(used)
