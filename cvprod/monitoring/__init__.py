@@ -1,4 +1,4 @@
-"""Watching a model that serves: what the tiles look like, whether they still look so, and whether the answers are right.
+"""Watching a model that serves: what its tiles look like, whether that changes, and whether answers are right.
 
 `descriptors` and `embedding` turn tiles into numbers, `sample` keeps them together, `detectors` compare a window with a
 reference, `calibration` gives all of them thresholds from one null distribution, `dials` turns the line's conditions to

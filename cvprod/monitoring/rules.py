@@ -179,7 +179,7 @@ def files(contract: Contract) -> dict[str, str]:
     }  # fmt: skip
     head = (
         "# Made by `python -m cvprod.monitoring rules` from deploy/contract.yaml: change that, not this.\n"
-        "# A series is named inspection:what:operation_window. `page` wakes somebody, `ticket` waits for the morning.\n\n"
+        "# A series is named inspection:what:operation_window. `page` wakes somebody, `ticket` waits.\n\n"
         "groups:\n"
     )
     body = "\n".join(
