@@ -80,6 +80,14 @@ class Settings(BaseModel):
     rate_limit: float = Field(
         0.0, ge=0, description="requests a second for each caller, shared out evenly among the workers; 0 is none"
     )
+    records: Path | None = Field(None, description="folder for records of what was served, without pictures")
+    records_share: float = Field(
+        0.01, ge=0, le=1, description="of the pictures, those whose descriptors and embedding are recorded"
+    )
+    tracing: str = Field("", description="address of an OTLP collector, such as http://otelcol:4318/v1/traces")
+    tracing_share: float = Field(
+        0.01, ge=0, le=1, description="of the requests that are traced, beside slow and failed ones and those asked for"
+    )
     attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")

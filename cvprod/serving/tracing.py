@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -78,24 +79,33 @@ class Tracing:
         if why := chosen(o.traceparent, o.request_id, seconds, share=self.share, slow=self.slow):
             self.spans(o, why)
 
-    def spans(self, o: Observation, why: str) -> None:
-        """One span for the request, one for each stage below it."""
+    def failed(self, route: str, code: int, request_id: str, traceparent: str, seconds: float) -> None:
+        """One span for an answer from 500 on: every one is traced."""
+        now = time.time()
+        about = {"http.response.status_code": code, "cvprod.traced_because": "error"}
+        root = self._root(route, request_id, traceparent, now - seconds, about)
+        root.set_status(self._trace.StatusCode.ERROR)
+        root.end(int(now * 1e9))
+
+    def _root(self, route: str, request_id: str, traceparent: str, start: float, about: dict[str, Any]) -> Any:
+        """The request's own span, below the caller's where there is one."""
         trace = self._trace
-        context, found = None, _PARENT.match(o.traceparent)
+        context, found = None, _PARENT.match(traceparent)
         if found:
             parent = trace.SpanContext(int(found[1], 16), int(found[2], 16), True, trace.TraceFlags(1))
             context = trace.set_span_in_context(trace.NonRecordingSpan(parent))
-        self._ids.wanted = int(trace_id(o.traceparent, o.request_id), 16)
-        root = self._tracer.start_span(
-            f"POST {o.route}", context, trace.SpanKind.SERVER,
-            {
-                "http.request.method": "POST", "http.route": o.route, "cvprod.request_id": o.request_id,
-                "cvprod.model.name": o.model_name, "cvprod.model.version": o.model_version,
-                "cvprod.images": len(o.verdicts), "cvprod.traced_because": why,
-            },
-            start_time=int(o.received * 1e9),
-        )  # fmt: skip
-        below = trace.set_span_in_context(root)
+        self._ids.wanted = int(trace_id(traceparent, request_id), 16)
+        about = {"http.request.method": "POST", "http.route": route, "cvprod.request_id": request_id} | about
+        return self._tracer.start_span(f"POST {route}", context, trace.SpanKind.SERVER, about, start_time=int(start * 1e9))
+
+    def spans(self, o: Observation, why: str) -> None:
+        """One span for the request, one for each stage below it."""
+        about = {
+            "http.response.status_code": 200, "cvprod.model.name": o.model_name, "cvprod.images": len(o.verdicts),
+            "cvprod.model.version": o.model_version, "cvprod.traced_because": why,
+        }  # fmt: skip
+        root = self._root(o.route, o.request_id, o.traceparent, o.received, about)
+        below = self._trace.set_span_in_context(root)
         for name, (start, end) in o.stages.items():
             self._tracer.start_span(name, below, start_time=int(start * 1e9)).end(int(end * 1e9))
         root.end(int(o.answered * 1e9))
