@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.stats import norm
 
 from cvprod.measure import wilson
 from cvprod.surface import CLASSES
@@ -71,7 +71,7 @@ def weighted(hits: np.ndarray, chance: np.ndarray, confidence: float = 0.95) -> 
     weight = 1 / chance
     estimate = float((weight * hits).sum() / weight.sum())
     spread = float(np.sqrt(((1 - chance) * (weight * (hits - estimate)) ** 2).sum()) / weight.sum())
-    reach = float(norm.ppf(0.5 + confidence / 2)) * spread
+    reach = NormalDist().inv_cdf(0.5 + confidence / 2) * spread
     return Rate(estimate, max(0.0, estimate - reach), min(1.0, estimate + reach), len(hits))
 
 

@@ -177,6 +177,25 @@ def files(contract: Contract) -> dict[str, str]:
             quality_alerts(contract),
         ),
     }  # fmt: skip
+    return {"slo.yml": _file(groups)}
+
+
+def latency(limit_s: float, burns: tuple[Burn, ...]) -> str:
+    """The rules of the latency promise alone, on other clocks: for a demonstration that takes seconds.
+
+    limit_s must be a bucket of the histogram; see `files`.
+    """
+    windows = tuple(dict.fromkeys(w for b in burns for w in (b.short, b.long)))
+    did = f"took longer than {limit_s * 1e3:g} ms"
+    return _file(
+        {
+            "windows": ("Shares of slow inspections.", records("slow", lambda w: slow_ratio(w, limit_s), windows)),
+            "alerts": ("Burn rates.", burn_alerts("Latency", "slow", SLOW, did, "Look at the stages.", burns=burns)),
+        }
+    )
+
+
+def _file(groups: dict[str, tuple[str, list[str]]]) -> str:
     head = (
         "# Made by `python -m cvprod.monitoring rules` from deploy/contract.yaml: change that, not this.\n"
         "# A series is named inspection:what:operation_window. `page` wakes somebody, `ticket` waits.\n\n"
@@ -189,7 +208,7 @@ def files(contract: Contract) -> dict[str, str]:
         + "\n"
         for name, (why, rules) in groups.items()
     )
-    return {"slo.yml": head + body}
+    return head + body
 
 
 def _indent(text: str, by: int) -> str:
