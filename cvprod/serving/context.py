@@ -251,6 +251,14 @@ class Context:
             except Exception:
                 self._at_fault(watcher)
 
+    def failed(self, route: str, code: int, request_id: str, traceparent: str, seconds: float) -> None:
+        """Tell the watchers that have `failed` of an answer from 500 on."""
+        for watcher in self.watchers:
+            try:
+                getattr(watcher, "failed", lambda *_: None)(route, code, request_id, traceparent, seconds)
+            except Exception:
+                self._at_fault(watcher)
+
     def close(self) -> None:
         """Close the watchers; what they hold in memory would be lost."""
         for watcher in self.watchers:

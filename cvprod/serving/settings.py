@@ -123,6 +123,14 @@ class Settings(BaseModel):
     cors_origins: str = Field(
         "", description="origins whose pages may ask from a browser: https://HOST, several with commas, * for all"
     )
+    records: Path | None = Field(None, description="folder for records of what was served, without pictures")
+    records_share: float = Field(
+        0.01, ge=0, le=1, description="of the pictures, those whose descriptors and embedding are recorded"
+    )
+    tracing: str = Field("", description="address of an OTLP collector, such as http://otelcol:4318/v1/traces")
+    tracing_share: float = Field(
+        0.01, ge=0, le=1, description="of the requests that are traced, beside slow and failed ones and those asked for"
+    )
     attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")
