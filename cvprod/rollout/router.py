@@ -71,6 +71,16 @@ class HAProxyWeights:
         if answer or round(found * TOTAL) != weight:
             raise RouterError(f"asked for {weight} of {TOTAL}, HAProxy has {found:.0%}: {answer or 'it said nothing'}")
 
+    def place(self, host: str, port: int) -> None:
+        """Put another version into the canary's place, which must have no traffic. Raises RouterError, ValueError."""
+        if self.share > 0:
+            raise ValueError(
+                f"the canary has {self.share:.0%} of the traffic; send it 0 before another takes its place."
+            )
+        answer = self._command(f"set server {self.canary} addr {host} port {port}")
+        if "changed" not in answer and "no need" not in answer:
+            raise RouterError(f"{host}:{port} as {self.canary}: {answer or 'HAProxy said nothing'}")
+
     @property
     def share(self) -> float:
         """The canary's share of both weights. Raises RouterError, OSError."""

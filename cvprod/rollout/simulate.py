@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -76,14 +77,12 @@ def threshold(given: Streams, *, per_check: int, limit: float = 0.9, failures: i
 
 def peeking(given: Streams, *, every: int = 50, most: int = 2000, alpha: float = ALPHA) -> Verdicts:
     """A one-sided z-test on the pairs, looked at again and again as if each look were the only one."""
-    from scipy.stats import norm
-
     n = np.arange(every, most + 1, every)
     total = np.cumsum(given.d[:, :most], axis=1, dtype=np.int64)[:, n - 1]
     squares = np.cumsum(np.abs(given.d[:, :most]), axis=1, dtype=np.int64)[:, n - 1]
     mean = total / n
     deviation = np.sqrt(np.maximum(squares / n - mean**2, 0) / (n - 1))
-    at = first(mean > norm.ppf(1 - alpha) * deviation)
+    at = first(mean > NormalDist().inv_cdf(1 - alpha) * deviation)
     stopped = at > 0
     pairs = np.where(stopped, at * every, most)
     return Verdicts(~stopped, stopped, pairs, given.labels(pairs))
