@@ -1,0 +1,118 @@
+"""Machines that the provider may take back: what that saves, and what it costs in work done twice.
+
+Interruptions come at random (a Poisson process, whose rate is the advisor's share of machines interrupted in a month)
+and strike a whole pool: a kind of machine in one zone. A notice precedes each. Work is done in jobs; a job that is cut
+loses what was done since its last checkpoint. A machine that drains within its notice finishes nothing new and loses
+nothing; one that cannot is killed. A new machine takes some minutes to come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Seconds between the notice and the end. AWS: docs.aws.amazon.com, "Spot Instance interruption notices" (two minutes,
+#: best effort). Google Cloud and Azure: 30 s.
+NOTICE_S: Mapping[str, float] = {"aws": 120.0, "gcp": 30.0, "azure": 30.0}
+HOURS_PER_MONTH = 730.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run of some months. Shares of the time: `lost` work that was done twice, `down` capacity that was not there.
+
+    all_down: share of the time in which no machine was there. cost: EUR for an hour of useful work of one machine.
+    """
+
+    interruptions: int
+    lost: float
+    down: float
+    all_down: float
+    cost: float
+
+
+def rate_per_hour(interrupted_a_month: float) -> float:
+    """Interruptions an hour of one pool, from the share of its machines that are interrupted in a month."""
+    if not 0 <= interrupted_a_month < 1:
+        raise ValueError(f"the share interrupted in a month lies in 0..1, not {interrupted_a_month}.")
+    return -math.log1p(-interrupted_a_month) / HOURS_PER_MONTH
+
+
+def simulate(
+    *,
+    eur_per_hour: float,
+    interrupted_a_month: float,
+    notice_s: float,
+    drain_s: float,
+    checkpoint_s: float,
+    restart_s: float = 180.0,
+    pools: int = 1,
+    machines: int = 6,
+    hours: float = 8760.0,
+    seed: int = 0,
+) -> Outcome:
+    """Run `machines` machines, dealt out to `pools` pools, for `hours`.
+
+    drain_s: what the service needs to finish and save what it has begun; within `notice_s` nothing is lost, else the
+    work since the last checkpoint. checkpoint_s: between checkpoints, or the length of a job where there are none.
+    restart_s: until the replacement works. Deterministic for a seed.
+    """
+    if min(eur_per_hour, checkpoint_s, hours) <= 0 or min(notice_s, drain_s, restart_s) < 0:
+        raise ValueError("prices, hours and checkpoint_s must be positive; times must not be negative.")
+    if not 1 <= pools <= machines:
+        raise ValueError(f"pools lie between 1 and the {machines} machines, not {pools}.")
+    random = np.random.default_rng(seed)
+    share = [machines // pools + (pool < machines % pools) for pool in range(pools)]
+    rate = rate_per_hour(interrupted_a_month)
+    gaps: list[tuple[float, float]] = []  # (begin, end) of each pool's absence, with its pool's number
+    lost = down = 0.0
+    count = 0
+    absences: list[list[tuple[float, float]]] = []
+    for members in share:
+        moments = np.sort(random.uniform(0, hours, random.poisson(rate * hours)))
+        gaps = []
+        for moment in moments:
+            if gaps and moment < gaps[-1][1]:
+                continue  # it is gone already
+            end = min(hours, moment + restart_s / 3600)
+            gaps.append((moment, end))
+            down += members * (end - moment)
+            count += members
+            if drain_s > notice_s:
+                lost += members * random.uniform(0, checkpoint_s, ()) / 3600
+        absences.append(gaps)
+    whole = machines * hours
+    # A machine is paid until it is taken, and again from the moment at which its replacement is ordered.
+    useful = whole - down - lost
+    if useful <= 0:
+        raise ValueError("nothing gets done: more work is lost than done. Shorten checkpoint_s.")
+    return Outcome(count, lost / whole, down / whole, _overlap(absences, hours), eur_per_hour * whole / useful)
+
+
+def _overlap(absences: list[list[tuple[float, float]]], hours: float) -> float:
+    """Share of the time in which all pools are away at once."""
+    edges = sorted([(begin, 1) for gaps in absences for begin, _ in gaps] + [(e, -1) for gaps in absences for _, e in gaps])
+    away, since, total = 0, 0.0, 0.0
+    for moment, step in edges:
+        if away == len(absences):
+            total += moment - since
+        away, since = away + step, moment
+    return total / hours
+
+
+def expected_loss(interrupted_a_month: float, checkpoint_s: float) -> float:
+    """The share of the work that is done twice where draining does not help: rate times half a checkpoint."""
+    return rate_per_hour(interrupted_a_month) * checkpoint_s / 2 / 3600
+
+
+def best_checkpoint(interrupted_a_month: float, save_s: float) -> float:
+    """Seconds between checkpoints that cost least, when saving takes `save_s` during which no work is done.
+
+    Method: J. W. Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9), 1974.
+    """
+    if save_s <= 0 or interrupted_a_month <= 0:
+        raise ValueError("needs interruptions and a save_s above 0; without them there is nothing to weigh.")
+    return math.sqrt(2 * save_s * 3600 / rate_per_hour(interrupted_a_month))
