@@ -1,7 +1,7 @@
 """Machines that the provider may take back: what that saves, and what it costs in work done twice.
 
-Interruptions come at random (a Poisson process, whose rate is the advisor's share of machines interrupted in a month)
-and strike a whole pool: a kind of machine in one zone. A notice precedes each. Work is done in jobs; a job that is cut
+Interruptions come at random (a Poisson process) and strike a whole pool: a kind of machine in one zone. Providers publish
+the share of machines that are interrupted in a month, from which `a_month` makes the number of interruptions. A notice precedes each. Work is done in jobs; a job that is cut
 loses what was done since its last checkpoint. A machine that drains within its notice finishes nothing new and loses
 nothing; one that cannot is killed. A new machine takes some minutes to come.
 """
@@ -34,17 +34,17 @@ class Outcome:
     cost: float
 
 
-def rate_per_hour(interrupted_a_month: float) -> float:
-    """Interruptions an hour of one pool, from the share of its machines that are interrupted in a month."""
-    if not 0 <= interrupted_a_month < 1:
-        raise ValueError(f"the share interrupted in a month lies in 0..1, not {interrupted_a_month}.")
-    return -math.log1p(-interrupted_a_month) / HOURS_PER_MONTH
+def a_month(share: float) -> float:
+    """Interruptions of a pool in a month, from the share of machines that see at least one."""
+    if not 0 <= share < 1:
+        raise ValueError(f"the share interrupted in a month lies in 0..1, not {share}.")
+    return -math.log1p(-share)
 
 
 def simulate(
     *,
     eur_per_hour: float,
-    interrupted_a_month: float,
+    interruptions_a_month: float,
     notice_s: float,
     drain_s: float,
     checkpoint_s: float,
@@ -60,20 +60,19 @@ def simulate(
     work since the last checkpoint. checkpoint_s: between checkpoints, or the length of a job where there are none.
     restart_s: until the replacement works. Deterministic for a seed.
     """
-    if min(eur_per_hour, checkpoint_s, hours) <= 0 or min(notice_s, drain_s, restart_s) < 0:
-        raise ValueError("prices, hours and checkpoint_s must be positive; times must not be negative.")
+    if min(eur_per_hour, checkpoint_s, hours) <= 0 or min(interruptions_a_month, notice_s, drain_s, restart_s) < 0:
+        raise ValueError("prices, hours and checkpoint_s must be positive; times and rates must not be negative.")
     if not 1 <= pools <= machines:
         raise ValueError(f"pools lie between 1 and the {machines} machines, not {pools}.")
     random = np.random.default_rng(seed)
     share = [machines // pools + (pool < machines % pools) for pool in range(pools)]
-    rate = rate_per_hour(interrupted_a_month)
-    gaps: list[tuple[float, float]] = []  # (begin, end) of each pool's absence, with its pool's number
+    rate = interruptions_a_month / HOURS_PER_MONTH
     lost = down = 0.0
     count = 0
-    absences: list[list[tuple[float, float]]] = []
+    absences: list[list[tuple[float, float]]] = []  # of each pool: (begin, end)
     for members in share:
         moments = np.sort(random.uniform(0, hours, random.poisson(rate * hours)))
-        gaps = []
+        gaps: list[tuple[float, float]] = []
         for moment in moments:
             if gaps and moment < gaps[-1][1]:
                 continue  # it is gone already
@@ -82,7 +81,7 @@ def simulate(
             down += members * (end - moment)
             count += members
             if drain_s > notice_s:
-                lost += members * random.uniform(0, checkpoint_s, ()) / 3600
+                lost += random.uniform(0, checkpoint_s, members).sum() / 3600
         absences.append(gaps)
     whole = machines * hours
     # A machine is paid until it is taken, and again from the moment at which its replacement is ordered.
@@ -94,7 +93,7 @@ def simulate(
 
 def _overlap(absences: list[list[tuple[float, float]]], hours: float) -> float:
     """Share of the time in which all pools are away at once."""
-    edges = sorted([(begin, 1) for gaps in absences for begin, _ in gaps] + [(e, -1) for gaps in absences for _, e in gaps])
+    edges = sorted(edge for gaps in absences for begin, end in gaps for edge in ((begin, 1), (end, -1)))
     away, since, total = 0, 0.0, 0.0
     for moment, step in edges:
         if away == len(absences):
@@ -103,16 +102,16 @@ def _overlap(absences: list[list[tuple[float, float]]], hours: float) -> float:
     return total / hours
 
 
-def expected_loss(interrupted_a_month: float, checkpoint_s: float) -> float:
+def expected_loss(interruptions_a_month: float, checkpoint_s: float) -> float:
     """The share of the work that is done twice where draining does not help: rate times half a checkpoint."""
-    return rate_per_hour(interrupted_a_month) * checkpoint_s / 2 / 3600
+    return interruptions_a_month / HOURS_PER_MONTH * checkpoint_s / 2 / 3600
 
 
-def best_checkpoint(interrupted_a_month: float, save_s: float) -> float:
+def best_checkpoint(interruptions_a_month: float, save_s: float) -> float:
     """Seconds between checkpoints that cost least, when saving takes `save_s` during which no work is done.
 
     Method: J. W. Young, "A first order approximation to the optimum checkpoint interval", CACM 17(9), 1974.
     """
-    if save_s <= 0 or interrupted_a_month <= 0:
+    if save_s <= 0 or interruptions_a_month <= 0:
         raise ValueError("needs interruptions and a save_s above 0; without them there is nothing to weigh.")
-    return math.sqrt(2 * save_s * 3600 / rate_per_hour(interrupted_a_month))
+    return math.sqrt(2 * save_s * 3600 * HOURS_PER_MONTH / interruptions_a_month)

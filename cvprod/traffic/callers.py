@@ -51,6 +51,11 @@ class Callers:
             if self.pause:
                 time.sleep(self.pause)
 
+    @property
+    def count(self) -> int:
+        """Calls that have ended so far."""
+        return len(self._seen)
+
     def stop(self) -> list[Call]:
         """All calls so far, by their end."""
         self._stopped.set()
