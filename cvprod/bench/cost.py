@@ -25,7 +25,7 @@ from cvprod import contract as contracts
 from cvprod import measure
 from cvprod.bench import FailureError, UsageError, check_output, mendable, write_output
 from cvprod.bench.serving import WORKERS, make_pictures
-from cvprod.costs.options import BUSY, Option, Plan, Speed, Workload, options, plan, price_date, recommend
+from cvprod.costs.options import BUSY, Option, Plan, Speed, Workload, offers, plan, price_date, recommend
 from cvprod.costs.prices import PriceError, Prices, load_prices
 from cvprod.stack.program import until
 
@@ -79,7 +79,7 @@ def line(limits: contracts.Contract) -> Workload:
 
 def plans(prices: Prices, speed: Speed, limits: contracts.Contract) -> list[Plan]:
     """Every option, sized for the line."""
-    return [plan(option, line(limits), speed.tile_bytes) for option in options(prices, speed)]
+    return [plan(option, line(limits), speed.tile_bytes) for option in offers(prices, speed)]
 
 
 def table(prices: Prices, speed: Speed, limits: contracts.Contract, utilisations: list[float]) -> list[dict]:

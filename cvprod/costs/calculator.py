@@ -9,9 +9,8 @@ import html
 import json
 from pathlib import Path
 
-from cvprod.costs import options as _options
 from cvprod.costs import serverless
-from cvprod.costs.options import BUSY, EUROPE, Option, Speed
+from cvprod.costs.options import BUSY, EUROPE, Option, Speed, offers
 from cvprod.costs.prices import Prices
 
 SCRIPT = Path(__file__).with_name("calculator.js")
@@ -29,7 +28,7 @@ SWITCHES = {"interruptible": "Work may be interrupted", "europe": "Pictures stay
 
 def data(prices: Prices, speed: Speed) -> dict:
     """What the script computes with: numbers of the price list, and the options they belong to."""
-    machines = [one for one in _options.options(prices, speed) if one.kind != "function"]
+    machines = [one for one in offers(prices, speed) if one.kind != "function"]
     names = {name for one in machines if one.kind != "edge" for name in one.used}
     calls = _functions()
     names |= {name for one in calls for name in one["prices"]}

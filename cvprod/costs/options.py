@@ -94,7 +94,7 @@ class Option:
         return share if share <= 1 else None
 
 
-def options(prices: Prices, speed: Speed, networks: Mapping[str, Network] = NETWORKS) -> list[Option]:
+def offers(prices: Prices, speed: Speed, networks: Mapping[str, Network] = NETWORKS) -> list[Option]:
     """Everything in the price list that could run the service and whose speed is known."""
     found = [_edge(prices, speed)]
     for group in ("vm", "spot"):

@@ -82,7 +82,9 @@ def _calls(prices: Prices) -> str:
         ):
             place = f"{one.provider}, {one.region}" if one.region else one.provider
             rows.append(f"| {one.name} ({place}) | {ms:g} ms | {one.eur_per_million:.3f} | {one.fee_share:.0%} |")
-    return "\n".join(["| function | a call takes | EUR a million tiles | of it the fee |", "|---|---|---:|---:|", *rows])
+    return "\n".join(
+        ["| function | a call takes | EUR a million tiles | of it the fee |", "|---|---|---:|---:|", *rows]
+    )
 
 
 def write(prices: Prices) -> list[Path]:

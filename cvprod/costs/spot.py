@@ -71,24 +71,23 @@ def simulate(
     count = 0
     absences: list[list[tuple[float, float]]] = []  # of each pool: (begin, end)
     for members in share:
-        moments = np.sort(random.uniform(0, hours, random.poisson(rate * hours)))
         gaps: list[tuple[float, float]] = []
-        for moment in moments:
-            if gaps and moment < gaps[-1][1]:
-                continue  # it is gone already
-            end = min(hours, moment + restart_s / 3600)
-            gaps.append((moment, end))
-            down += members * (end - moment)
-            count += members
+        since = 0.0  # when its machines began to work
+        for moment in np.sort(random.uniform(0, hours, random.poisson(rate * hours))):
+            if moment < since:
+                continue  # it is away already
             if drain_s > notice_s:
-                lost += random.uniform(0, checkpoint_s, members).sum() / 3600
+                lost += members * ((moment - since) % (checkpoint_s / 3600))
+            since = min(hours, moment + restart_s / 3600)
+            gaps.append((moment, since))
+            down += members * (since - moment)
+            count += members
         absences.append(gaps)
     whole = machines * hours
-    # A machine is paid until it is taken, and again from the moment at which its replacement is ordered.
     useful = whole - down - lost
-    if useful <= 0:
-        raise ValueError("nothing gets done: more work is lost than done. Shorten checkpoint_s.")
-    return Outcome(count, lost / whole, down / whole, _overlap(absences, hours), eur_per_hour * whole / useful)
+    # Paid until it is taken, and again from the moment at which the replacement is ordered.
+    cost = eur_per_hour * whole / useful if useful > 0 else math.inf
+    return Outcome(count, lost / whole, down / whole, _overlap(absences, hours), cost)
 
 
 def _overlap(absences: list[list[tuple[float, float]]], hours: float) -> float:

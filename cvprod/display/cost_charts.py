@@ -60,8 +60,12 @@ def tornado(bars: Sequence[tuple[str, float, float]], base: float, names: Mappin
     """Net present value at the low and the high end of each assumption, in thousand EUR, the widest first."""
     fig, ax = plt.subplots(figsize=(6.2, 0.38 * len(bars) + 1.2))
     for row, (name, low, high) in enumerate(bars):
-        ax.barh(row, (low - base) / 1e3, left=base / 1e3, color=ORANGE, height=0.6, label="low end" if not row else None)
-        ax.barh(row, (high - base) / 1e3, left=base / 1e3, color=BLUE, height=0.6, label="high end" if not row else None)
+        ax.barh(
+            row, (low - base) / 1e3, left=base / 1e3, color=ORANGE, height=0.6, label="low end" if not row else None
+        )
+        ax.barh(
+            row, (high - base) / 1e3, left=base / 1e3, color=BLUE, height=0.6, label="high end" if not row else None
+        )
     ax.axvline(0, color=GREY, linestyle="--", linewidth=1.2)
     ax.set_yticks(range(len(bars)), [names.get(name, name) for name, _, _ in bars])
     ax.invert_yaxis()

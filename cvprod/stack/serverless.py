@@ -269,5 +269,3 @@ def cold_starts(event: object, times: int = 3) -> dict[str, list[float]]:
                 with Lambda(name.split(",")[0], event, cache=kept) as function:
                     found[name].append(function.cold_s)
     return found
-
-

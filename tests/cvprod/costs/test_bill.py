@@ -55,6 +55,8 @@ def test_a_life_cycle_by_hand_and_cheaper_than_none(prices):
     made = storage(prices, "aws", 100, {"standard": 1, "infrequent": 2, "archive": 9})
     assert made == pytest.approx(100 * (0.023 + 2 * 0.0125 + 9 * 0.00099) * rate)
     for provider in PROVIDERS:
-        assert storage(prices, provider, 1, {"standard": 1, "archive": 11}) < storage(prices, provider, 1, {"standard": 12})
+        assert storage(prices, provider, 1, {"standard": 1, "archive": 11}) < storage(
+            prices, provider, 1, {"standard": 12}
+        )
     with pytest.raises(ValueError, match="negative"):
         storage(prices, "aws", -1, {})

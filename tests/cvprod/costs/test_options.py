@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from cvprod.costs import Option, Workload, options, plan, recommend
+from cvprod.costs import Option, Workload, offers, plan, recommend
 from cvprod.costs.options import BUSY, faster, idle_cost, needed_speed, price_date
 from cvprod.costs.placement import eur_per_million
 
@@ -44,7 +44,7 @@ def test_the_break_even_is_where_both_cost_the_same():
 
 
 def test_options_come_from_the_list_and_cost_what_it_says(prices, speed):
-    found = options(prices, speed)
+    found = offers(prices, speed)
     assert len({(o.name, o.region) for o in found}) == len(found) > 25
     assert {o.kind for o in found} == {"edge", "vm", "spot", "container", "function"}
     for one in found:
@@ -90,11 +90,11 @@ def test_what_is_broken_is_said_and_never_recommended(option, work, says):
 
 
 def test_the_recommendation_is_the_cheapest_that_keeps_everything_by_exhaustive_search(prices, speed):
-    every = options(prices, speed)
+    every = offers(prices, speed)
     seen = set()
     grid = itertools.product(
-        (0.05, 5, 322, 4000), (0.02, 0.3, 1), (200, 7000, 8760), (3, 10, 60, 5000, 3.6e6), (0.02, 0.1, math.inf),
-        (1, 12, 64), (False, True), (False, True),
+        (0.05, 322, 4000), (0.02, 1), (200, 8760), (3, 10, 60, 3.6e6), (0.02, math.inf), (1, 64), (False, True),
+        (False, True),
     )  # fmt: skip
     for values in grid:
         work = Workload("w", *values)
@@ -111,14 +111,14 @@ def test_the_line_wants_the_box_the_archive_spot_and_the_portal_a_function(price
     line = Workload("line", 322, 1, 7000, 10, 0.1, together=12)
     archive = Workload("archive", 322, 1, 4000, 3.6e6, 0.1, together=64, interruptible=True)
     portal = Workload("portal", 2, 0.02, 8760, 5000)
-    kinds = [recommend([plan(o, w, 12_000) for o in options(prices, speed)]).option.kind for w in
+    kinds = [recommend([plan(o, w, 12_000) for o in offers(prices, speed)]).option.kind for w in
              (line, archive, portal)]  # fmt: skip
     assert kinds == ["edge", "spot", "function"]
 
 
 def test_a_slower_machine_never_makes_the_line_cheaper(prices, speed):
     line = Workload("line", 322, 1, 7000, math.inf, together=12)
-    for option in options(prices, speed):
+    for option in offers(prices, speed):
         costs = [plan(faster(option, times), line).eur_per_year for times in (0.1, 0.5, 1, 2, 10)]
         assert (np.diff(costs) <= 1e-9).all()
 
@@ -128,7 +128,9 @@ def test_other_machines_by_hand(prices):
     assert needed_speed(prices, "aws_g6_xlarge_us", ["aws_c7i_large_us", "azure_f2s_v2_us"]) == pytest.approx(
         0.8048 / cheapest
     )
-    assert idle_cost(prices, "aws_g6_xlarge_us", 0.25, 100) == pytest.approx(75 * prices.amount("aws_g6_xlarge_us", "EUR/h"))
+    assert idle_cost(prices, "aws_g6_xlarge_us", 0.25, 100) == pytest.approx(
+        75 * prices.amount("aws_g6_xlarge_us", "EUR/h")
+    )
     with pytest.raises(ValueError, match="busy is a share"):
         idle_cost(prices, "aws_g6_xlarge_us", 2)
 
