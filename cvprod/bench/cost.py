@@ -1,8 +1,8 @@
 """What a million tiles costs in three clouds, by the call and at the line, from this machine's own throughput.
 
 The service is started on two workers and loaded until it is full, then with its share of the line's rows for the p99;
-the function is started as Lambda would start it. Those speeds and the price list (cvprod/costs/prices.yaml, or $CVPROD_PRICES) give a
-row for each option and utilisation, judged by the contract's limits that depend on the place: latency, throughput and
+the function is started as Lambda would start it. Those speeds and the price list (cvprod/costs/prices.yaml, or the one
+that $CVPROD_PRICES names) give a row for each option and utilisation, judged by the contract's limits that depend on the place: latency, throughput and
 cost, with no work taken away half-way and no picture outside Europe. GPUs and Arm are not in it: their speed cannot be
 measured here (chapter 11 computes what they would have to reach).
 """
@@ -155,8 +155,8 @@ def measure_speed(limits: contracts.Contract, seconds: float = 3.0) -> Speed:
 def measure_service(jpegs: list[bytes], limits: contracts.Contract, seconds: float) -> dict[str, float]:
     """Fields of `Speed` that the service decides.
 
-    tiles_per_s: answered to eight callers that never pause. p99_ms: of the tiles of the line, which come in rows, when as
-    many machines as this one share each row as it takes to keep each below `BUSY`. Bytes of an answer and of a log line.
+    tiles_per_s: answered to eight callers that never pause. p99_ms: of the tiles of the line, which come in rows, when
+    so many machines share each row that all stay below `BUSY`. Bytes of an answer and of a line in the log.
     """
     from cvprod.stack.service import Service
     from cvprod.traffic import http_load, load

@@ -42,8 +42,8 @@ class Line:
 class Traffic:
     """What a month brings. Tiles a second at the peak and on average; bytes a tile up, down, and in the log.
 
-    hours: of work a month. machines: of two virtual CPUs, rented for all hours or only those of work. kept: share of the
-    tiles that are stored, for `kept_months`. logged: share of the requests that leave a line in the log.
+    hours: of work a month. machines: of two virtual CPUs, rented for all hours or only those of work. kept: share of
+    the tiles that are stored, for `kept_months`. logged: share of the requests that leave a line in the log.
     """
 
     tiles_per_s: float
@@ -102,7 +102,7 @@ def total(lines: Sequence[Line]) -> float:
 
 
 def balancer_units(traffic: Traffic) -> float:
-    """Capacity units of an application balancer: the highest of its measures counts (1 GB an hour, 25 connections/s)."""
+    """Capacity units of an application balancer: the highest of its measures counts (1 GB/h, 25 connections/s)."""
     gb_per_hour = traffic.tiles_per_s * 3600 * (traffic.tile_bytes + traffic.answer_bytes) / 1e9
     return max(gb_per_hour, traffic.connections_per_s / 25)
 

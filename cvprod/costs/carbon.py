@@ -1,7 +1,8 @@
 """Carbon beside cost: energy of a million tiles times the grid's coefficient. Only where both have a source.
 
-Machines: Cloud Carbon Footprint's average watts for each virtual CPU of AWS (its coefficients for others differ), between
-idle and full load, its memory coefficient, and its data-centre overhead. What it took to build the machine is not in it.
+Machines: Cloud Carbon Footprint's average watts for each virtual CPU of AWS (its coefficients for others differ),
+between idle and full load, its memory coefficient, and its data-centre overhead. What it took to build the machine is
+not in it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Ask the public price interfaces for today's prices, and show or write what changed.
 
 Azure: the Retail Prices API (prices.azure.com, no key). AWS: the price list files (one large CSV for each service and
-region, read line by line). Euro: the European Central Bank's daily rates. Google's interface wants a key, and spot prices
-of AWS an account: those are listed as "by hand".
+region, read line by line). Euro: the European Central Bank's daily rates. Google's interface wants a key, and the spot
+prices of AWS an account: those are listed as "by hand".
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cost rules of Prometheus, with the price and the contract's limit written in: deploy/monitoring/rules/cost.yml."""
+"""The cost rules of Prometheus, price and contract's limit written in: deploy/monitoring/rules/cost.yml."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Machines that the provider may take back: what that saves, and what it costs in work done twice.
 
-Interruptions come at random (a Poisson process) and strike a whole pool: a kind of machine in one zone. Providers publish
-the share of machines that are interrupted in a month, from which `a_month` makes the number of interruptions. A notice precedes each. Work is done in jobs; a job that is cut
-loses what was done since its last checkpoint. A machine that drains within its notice finishes nothing new and loses
-nothing; one that cannot is killed. A new machine takes some minutes to come.
+Interruptions come at random (a Poisson process) and strike a whole pool: a kind of machine in one zone. Providers state
+the share of machines that are interrupted in a month, from which `a_month` makes the number of interruptions. A notice
+precedes each. A job that is cut loses what was done since its last checkpoint. A machine that drains within its notice
+loses nothing; one that cannot is killed. A new machine takes some minutes to come.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def utilisation(chosen: Mapping[str, Option], *, limit: float, against: Sequence
 def starts(seconds: Mapping[str, Sequence[float]]) -> Figure:
     """Each start as a mark, its kind's median as a bar; milliseconds."""
     fig, ax = plt.subplots(figsize=(6.2, 0.5 * len(seconds) + 1.2))
-    for row, (name, values) in enumerate(seconds.items()):
+    for row, values in enumerate(seconds.values()):
         times = np.asarray(values) * 1e3
         ax.barh(row, np.median(times), color=BLUE, height=0.55)
         ax.plot(times, np.full(times.size, row), MARKERS[0], color=ORANGE, ms=5, ls="")
@@ -59,7 +59,7 @@ def starts(seconds: Mapping[str, Sequence[float]]) -> Figure:
 def tornado(bars: Sequence[tuple[str, float, float]], base: float, names: Mapping[str, str]) -> Figure:
     """Net present value at the low and the high end of each assumption, in thousand EUR, the widest first."""
     fig, ax = plt.subplots(figsize=(6.2, 0.38 * len(bars) + 1.2))
-    for row, (name, low, high) in enumerate(bars):
+    for row, (_, low, high) in enumerate(bars):
         ax.barh(
             row, (low - base) / 1e3, left=base / 1e3, color=ORANGE, height=0.6, label="low end" if not row else None
         )

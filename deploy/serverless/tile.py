@@ -1,7 +1,7 @@
 """JPEG bytes to a verdict, with as little to import as can be: a cold start is imports.
 
 Three packages beside the standard library: onnxruntime, numpy (which it needs anyway) and simplejpeg. No Pillow, OpenCV,
-pydantic or pandas. The pixels are those that the service and the training see: the resize is the same area average,
+pydantic or pandas. The pixels are those that the service and the training see: the resize is the same area average, by
 a running sum read at 97 places along each axis; a test holds every pixel to OpenCV's.
 """
 
@@ -65,7 +65,7 @@ class Inspector:
             batch = np.stack(list(tiles.values()))[:, None]
             logits = self.session.run(None, {self.input: batch})[0] / self.card["temperature"]
             odds = np.exp(logits - logits.max(1, keepdims=True))
-            for i, row in zip(tiles, odds / odds.sum(1, keepdims=True)):
+            for i, row in zip(tiles, odds / odds.sum(1, keepdims=True), strict=True):
                 best = int(row.argmax())
                 answers[i] = {"label": self.card["classes"][best], "probability": round(float(row[best]), 4)}
         return answers

@@ -6,6 +6,7 @@ It gives the same verdicts as deploy/serverless/aws/handler.py, for one image a 
 import base64
 import io
 import os
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -23,7 +24,7 @@ class Verdict(BaseModel):
     probability: float
 
 
-CARD_FILE = os.environ["CARD"]
+CARD_FILE = Path(os.environ["CARD"])
 
 
 class Card(BaseModel):
@@ -33,9 +34,8 @@ class Card(BaseModel):
     version: str
 
 
-with open(CARD_FILE) as file:
-    CARD = Card.model_validate_json(file.read())
-SESSION = ort.InferenceSession(os.path.join(os.path.dirname(CARD_FILE), CARD.file), providers=["CPUExecutionProvider"])
+CARD = Card.model_validate_json(CARD_FILE.read_text())
+SESSION = ort.InferenceSession(str(CARD_FILE.parent / CARD.file), providers=["CPUExecutionProvider"])
 
 
 def verdict(image):

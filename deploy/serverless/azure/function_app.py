@@ -3,7 +3,6 @@
 import json
 
 import azure.functions as func
-
 from tile import MOST_BYTES, Inspector
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)

@@ -1,7 +1,6 @@
 """Google Cloud Run functions (once Cloud Functions). POST one JPEG as the body; the answer is JSON."""
 
 import functions_framework
-
 from tile import MOST_BYTES, Inspector
 
 INSPECTOR = Inspector()
