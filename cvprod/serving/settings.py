@@ -48,6 +48,9 @@ class Settings(BaseModel):
     grpc_port: int = Field(0, ge=0, le=65535, description="gRPC port; 0 is off")
     workers: int = Field(default_factory=usable_cores, ge=1, le=256, description="processes that compute")
     model: Path = Field(DEFAULT_MODEL, description="model card (.json), or ONNX file with a card beside it")
+    model_keys: Path | None = Field(
+        None, description="file of public keys; with it a model must be signed by one of them"
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="what runs the network")
     state: Path | None = Field(None, description="folder for jobs and model copies; a temporary one by default")
     jobs: Path | None = Field(

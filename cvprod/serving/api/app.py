@@ -309,7 +309,8 @@ class App:
 
         try:
             path = card or self.settings.model
-            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, path, self.settings.device)
+            options = (path, self.settings.device, self.settings.model_keys)
+            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, *options)
         except ModelError as error:
             raise ServiceError("model-refused", str(error)) from None
         self.engine.swap(model)

@@ -122,7 +122,7 @@ class Supervisor:
         else:
             self.state = Path(self.settings.state)
             self.state.mkdir(parents=True, exist_ok=True)
-        self.card = keep(self.settings.model, self.state / "models")
+        self.card = keep(self.settings.model, self.state / "models", self.settings.model_keys)
         self.socket = self._listen()
         self.port = self.socket.getsockname()[1]
 
@@ -416,7 +416,7 @@ class Supervisor:
             async with self._swapping:
                 try:
                     card = await asyncio.get_running_loop().run_in_executor(
-                        None, keep, model or self.settings.model, self.state / "models"
+                        None, keep, model or self.settings.model, self.state / "models", self.settings.model_keys
                     )
                     faults = await self._all_say(b"P" + str(card).encode())
                     if not faults and not self.stopping and time.monotonic() < until:
