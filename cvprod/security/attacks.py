@@ -79,3 +79,37 @@ def in_batches(attack: Callable[..., np.ndarray], model: nn.Module, images: np.n
 def accuracy(predict: Predict, images: np.ndarray, labels: np.ndarray) -> float:
     """Share of tiles that `predict` gives their true class."""
     return float((predict(images).argmax(1) == labels).mean())
+
+
+def square(
+    ask: Callable[[np.ndarray], np.ndarray], tile: np.ndarray, label: int, epsilon: float, *, queries: int = 100,
+    seed: int = 0,
+) -> tuple[np.ndarray, int]:  # fmt: skip
+    """Without a gradient: random squares pushed to the edge of the ball, kept when the answer gets less sure.
+
+    ask: uint8 (1, 1, S, S) -> scores (1, classes), one query of the service. Returns the tile and the queries spent;
+    it ends early where the label changes. A service that tells no scores gives this search nothing to follow.
+    Source: M. Andriushchenko and others, "Square attack", ECCV 2020 (arXiv:1912.00049), simplified: one size of square.
+    """
+    _check(tile, epsilon)
+    rng = np.random.default_rng(seed)
+    side, low, high = tile.shape[-1], tile.astype(int) - int(epsilon), tile.astype(int) + int(epsilon)
+    stripes = int(epsilon) * rng.choice((-1, 1), (1, 1, 1, side))  # the paper's start
+    best = np.clip(tile + stripes, 0, 255).astype(np.uint8)
+    scores = ask(best)[0]
+    for spent in range(1, queries):
+        if scores.argmax() != label:
+            return best, spent
+        size = max(3, int(side * np.sqrt(0.2 * (1 - spent / queries))))
+        y, x = rng.integers(0, side - size + 1, 2)
+        trial = best.astype(int)
+        trial[..., y : y + size, x : x + size] += 2 * int(epsilon) * int(rng.choice((-1, 1)))
+        trial = np.clip(np.clip(trial, low, high), 0, 255).astype(np.uint8)
+        told = ask(trial)[0]
+        if _margin(told, label) < _margin(scores, label):
+            best, scores = trial, told
+    return best, queries
+
+
+def _margin(scores: np.ndarray, label: int) -> float:
+    return float(scores[label] - np.delete(scores, label).max())
