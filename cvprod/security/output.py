@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
-import prometheus_client as prometheus
 
+from cvprod.serving import metrics
 from cvprod.serving.logs import log
 from cvprod.serving.verdict import Verdict
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Tenths: what a person can use of a probability.
 STEP = 0.1
-ALIKE = prometheus.Counter("cvprod_near_duplicates_total", "Pictures almost like one that the same caller sent before.")
+ALIKE = metrics.Counter("cvprod_near_duplicates_total", "Pictures almost like one that the same caller sent before.")
 
 
 def rounded(verdicts: list[Verdict]) -> list[Verdict]:
@@ -56,8 +56,9 @@ def top1(review_below: float) -> Callable[[list[Verdict]], list[Verdict]]:
 
 
 def attach_filter(context: Context, kind: str) -> None:
-    """For the setting `output`: "rounded" or "top1"."""
-    context.filter = rounded if kind == "rounded" else top1(context.settings.review_below)
+    """For the setting `output`: "full", "rounded" or "top1"."""
+    if kind != "full":
+        context.filter = rounded if kind == "rounded" else top1(context.settings.review_below)
 
 
 def attach_watch(context: Context, _: bool) -> None:

@@ -54,6 +54,7 @@ BATCH = Histogram("cvprod_batch_images", "Images in one run of the network.", bu
 REJECTED = Counter("cvprod_rejected_total", "Requests refused, by the slug of the problem.", ["reason"])
 PREDICTIONS = Counter("cvprod_predictions_total", "Images classified.", ["label", "model_version"])
 REVIEW = Counter("cvprod_review_total", "Images that a human should look at.", ["model_version"])
+WATCHER_FAULTS = Counter("cvprod_watcher_faults_total", "Errors in what is attached to the service.", ["watcher"])
 WAITING = Gauge("cvprod_queue_images", "Images waiting.", multiprocess_mode="livesum")
 CONNECTIONS = Gauge("cvprod_connections", "Connections open.", multiprocess_mode="livesum")
 MODEL = Gauge(

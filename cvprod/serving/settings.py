@@ -83,6 +83,11 @@ class Settings(BaseModel):
     rate_limit: float = Field(
         0.0, ge=0, description="requests a second for each caller, shared out evenly among the workers; 0 is none"
     )
+    output: Literal["full", "rounded", "top1"] = Field(
+        "full", description="of probabilities: all of them, to a tenth, or none but the label's review flag"
+    )
+    watch_queries: bool = Field(False, description="count callers that send almost the same picture again and again")
+    attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")

@@ -6,9 +6,10 @@ that a protobuf release could refuse, and no clash with a client library that br
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import grpc
@@ -16,12 +17,10 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from cvprod.serving import metrics
-from cvprod.serving.api import oip
+from cvprod.serving.api import oip, shedding
+from cvprod.serving.context import Context
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.logs import log
-
-if TYPE_CHECKING:
-    from cvprod.serving.api.app import App
 
 SERVICE = "inference.GRPCInferenceService"
 _DESCRIPTOR = Path(__file__).parents[1] / "oip.binpb"
@@ -50,10 +49,16 @@ def address(peer: str) -> str:
     return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else peer
 
 
+def request_id(headers: dict[bytes, bytes]) -> str:
+    """What the caller calls this request, or nothing; as X-Request-Id over HTTP."""
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if re.fullmatch(shedding.NAME, given) else ""
+
+
 class Service:
     """The six calls of the protocol."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Context) -> None:
         self.app = app
         self.types = messages()
         self._routes = {name: metrics.Route(f"grpc/{name}") for name in self.calls()}
@@ -78,13 +83,16 @@ class Service:
 
     async def _guard(self, name: str, request: Any, context: Any) -> Any:
         start, code = time.perf_counter(), 200
+        asked: dict[str, Any] = {"received": start}  # of Context.judged
         try:
-            if name.startswith("Model") and self.app._guarded:
+            if name.startswith("Model") and (self.app.guarded or self.app.watchers):
                 headers = {
                     k.encode(): v if isinstance(v, bytes) else v.encode() for k, v in context.invocation_metadata()
                 }
-                self.app.identify(headers, {"client": (address(context.peer()), 0)})
-            return await getattr(self, f"_{name}")(request, context)
+                asked |= {"traceparent": headers.get(b"traceparent", b""), "request_id": request_id(headers)}
+                if self.app.guarded and (key := self.app.identify(headers, {"client": (address(context.peer()), 0)})):
+                    asked["caller"] = key.name
+            return await getattr(self, f"_{name}")(request, context, asked)
         except ServiceError as problem:
             code = problem.status
             metrics.REJECTED.labels(problem.slug).inc()
@@ -102,25 +110,25 @@ class Service:
     def _fine(self) -> bool:
         return self.app.ready and not self.app.engine.draining
 
-    async def _ServerLive(self, request: Any, context: Any) -> Any:
+    async def _ServerLive(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         return self.types["ServerLiveResponse"](live=True)
 
-    async def _ServerReady(self, request: Any, context: Any) -> Any:
+    async def _ServerReady(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         return self.types["ServerReadyResponse"](ready=self._fine)
 
-    async def _ModelReady(self, request: Any, context: Any) -> Any:
+    async def _ModelReady(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         model = self.app.engine.model
         known = request.name == model.name and request.version in ("", model.version)
         return self.types["ModelReadyResponse"](ready=known and self._fine)
 
-    async def _ServerMetadata(self, request: Any, context: Any) -> Any:
+    async def _ServerMetadata(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         return self.types["ServerMetadataResponse"](name="cvprod", version="2", extensions=[])
 
-    async def _ModelMetadata(self, request: Any, context: Any) -> Any:
+    async def _ModelMetadata(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         oip.check_model(self.app, request.name, request.version)
         return self.types["ModelMetadataResponse"](**oip.model_metadata(self.app))
 
-    async def _ModelInfer(self, request: Any, context: Any) -> Any:
+    async def _ModelInfer(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         oip.check_model(self.app, request.model_name, request.model_version)
         if len(request.inputs) != 1:
             raise ServiceError("invalid-request", "There is one input.")
@@ -145,11 +153,12 @@ class Service:
         result = await self.app.engine.infer(
             oip.check_values(tiles.reshape(shape)), timeout=min(timeout or limit, limit)
         )
+        logits = self.app.judged_logits(result, route="grpc/ModelInfer", **asked)
         response = self.types["ModelInferResponse"](
             model_name=result.model.name, model_version=result.model.version, id=request.id
         )
         response.outputs.add(name=oip.OUTPUT, datatype="FP32", shape=list(result.logits.shape))
-        logits = np.ascontiguousarray(result.logits, "<f4")
+        logits = np.ascontiguousarray(logits, "<f4")
         if raw:
             response.raw_output_contents.append(logits.tobytes())
         else:
@@ -157,7 +166,7 @@ class Service:
         return response
 
 
-async def serve(app: App, host: str, port: int) -> grpc.aio.Server:
+async def serve(app: Context, host: str, port: int) -> grpc.aio.Server:
     """Start on host:port, beside other workers; returns the running server."""
     server = grpc.aio.server(options=[
         ("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", app.settings.max_body_bytes),

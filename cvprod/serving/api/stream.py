@@ -18,27 +18,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from cvprod.serving import metrics
+from cvprod.serving import auth, metrics
+from cvprod.serving.context import Context
 from cvprod.serving.errors import Draining, ServiceError
 
-if TYPE_CHECKING:
-    from cvprod.serving.api.app import App
 
-
-def router(app: App) -> APIRouter:
+def router(app: Context) -> APIRouter:
     """The route /v1/stream."""
     made, route = APIRouter(), metrics.Route("/v1/stream")
 
     @made.websocket("/v1/stream")
     async def stream(socket: WebSocket, policy: str = "newest") -> None:
         try:
-            if app._guarded:
-                app.identify(dict(socket.scope["headers"]), socket.scope)
+            headers = dict(socket.scope["headers"])
+            key = app.identify(headers, socket.scope) if app.guarded else None
             if app.engine.draining or not app.ready:
                 raise Draining
         except ServiceError as problem:
@@ -48,15 +46,19 @@ def router(app: App) -> APIRouter:
             await socket.close(1008, "policy is newest or all")
             return
         await socket.accept()
-        session = _Session(app, socket, route, newest=policy == "newest")
+        session = _Session(app, socket, route, key, newest=policy == "newest")
         await session.run()
 
     return made
 
 
 class _Session:
-    def __init__(self, app: App, socket: WebSocket, route: metrics.Route, *, newest: bool) -> None:
+    def __init__(
+        self, app: Context, socket: WebSocket, route: metrics.Route, key: auth.Key | None, *, newest: bool
+    ) -> None:
         self.app, self.socket, self.route, self.newest = app, socket, route, newest
+        self._caller = key.name if key else ""
+        self._traceparent = socket.headers.get("traceparent", "")
         self.frames: asyncio.Queue[tuple[int, bytes, float] | None] = asyncio.Queue(1)
 
     async def run(self) -> None:
@@ -111,13 +113,20 @@ class _Session:
                     return
                 await self._send({"frame": number, "problem": problem.document()})
                 continue
-            best = int(result.probabilities[0].argmax())
-            probability = round(float(result.probabilities[0, best]), 5)
-            label, version = result.model.card.classes[best], result.model.version
-            review = probability < self.app.settings.review_below
-            self.app.count(label, version, review)
+            (verdict,) = self.app.judged(
+                result,
+                route="/v1/stream",
+                received=arrived,
+                traceparent=self._traceparent,
+                caller=self._caller,
+            )
+            assert verdict is not None
             await self._send({
-                "frame": number, "label": label, "probability": probability, "review": review, "model_version": version,
+                "frame": number,
+                "label": verdict.label,
+                "probability": verdict.probability,
+                "review": verdict.review,
+                "model_version": result.model.version,
                 "timing_ms": {"queue": round(result.queue_ms, 3), "infer": round(result.infer_ms, 3)},
             })  # fmt: skip
             self.route.done(200, time.perf_counter() - arrived)

@@ -33,7 +33,7 @@ from cvprod.serving.engine import Engine
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.jobs import Runner
 from cvprod.serving.model import Model, ModelError
-from cvprod.serving.settings import Settings
+from cvprod.serving.settings import Settings, SettingsError
 
 MESSAGE = 65536
 MESSAGES = 64  # that are heard in one turn of the event loop
@@ -255,7 +255,7 @@ class Worker:
         self.factory = lambda: Connection(config=config, server_state=self.state, app_state={})
         self.channel.setblocking(False)
         loop.add_reader(self.channel.fileno(), self._heard)
-        self.runner = asyncio.create_task(Runner(self.app, self.app.jobs).run())  # type: ignore[attr-defined]
+        self.runner = asyncio.create_task(Runner(self.app, self.app.jobs).run())
         self.grpc = None
         if self.settings.grpc_port:
             from cvprod.serving.api.grpc_server import serve
@@ -266,6 +266,7 @@ class Worker:
         await self.finished.wait()
         tick.cancel()
         self.app.count_refused()
+        self.app.close()
         self.engine.close()
 
     async def _tick(self) -> None:
@@ -435,7 +436,8 @@ def _worker(channel: socket.socket, index: int, card: Path) -> int:
             runner.run(_serve(settings, channel, index, card))
     except Exception as error:
         logs.log.exception("worker", extra={"event": "worker-failed"})
-        channel.send(b"e" + (str(error) if isinstance(error, ModelError) else type(error).__name__).encode()[:1000])
+        said = str(error) if isinstance(error, (ModelError, SettingsError)) else type(error).__name__
+        channel.send(b"e" + said.encode()[:1000])
         return 3
     return 0
 
