@@ -278,7 +278,8 @@ class Context:
     async def _swap_here(self, card: Path | None) -> str:
         try:
             path = card or self.settings.model
-            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, path, self.settings.device)
+            options = (path, self.settings.device, self.settings.model_keys)
+            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, *options)
         except ModelError as error:
             raise ServiceError("model-refused", str(error)) from None
         self.engine.swap(model)
