@@ -260,3 +260,24 @@ def promtool(*words: object) -> subprocess.CompletedProcess:
     if (program := binary("promtool")) is None:
         raise RuntimeError(missing())
     return subprocess.run([program, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def rule_cases(*names: str) -> str:
+    """Run some of the cases of deploy/monitoring/rules_test.yml, by the beginning of their names.
+
+    Returns promtool's output where all pass. Raises AssertionError with it where one fails, ValueError for a name that
+    no case has and RuntimeError where promtool is missing.
+    """
+    test = deploy_file("monitoring/rules_test.yml")
+    head, *cases = test.read_text(encoding="utf-8").split("\n  - name: ")
+    chosen = [case for case in cases if case.startswith(names)]
+    if unknown := [name for name in names if not any(case.startswith(name) for case in cases)]:
+        raise ValueError(f"no rule test is called {', '.join(unknown)}")
+    with tempfile.TemporaryDirectory(prefix="cvprod-promtool-") as folder:
+        file = Path(folder) / "some.yml"
+        text = head.replace("- rules/", f"- {test.parent.as_posix()}/rules/")
+        file.write_text(text + "".join(f"\n  - name: {case}" for case in chosen) + "\n")
+        done = promtool("test", "rules", file)
+    if done.returncode:
+        raise AssertionError(done.stdout + done.stderr)
+    return done.stdout.strip()
