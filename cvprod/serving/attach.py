@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from .context import Context
 
 #: Setting to module:function.
-PARTS: dict[str, str] = {}
+PARTS: dict[str, str] = {
+    "shadow": "cvprod.rollout.shadow:attach",
+}
 
 
 def attach(context: Context) -> None:

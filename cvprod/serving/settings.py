@@ -80,6 +80,10 @@ class Settings(BaseModel):
     rate_limit: float = Field(
         0.0, ge=0, description="requests a second for each caller, shared out evenly among the workers; 0 is none"
     )
+    shadow: str = Field(
+        "", pattern=r"^(http://[\w.-]+(:\d+)?)?$",
+        description="another version's address (http://host:port) that gets a copy of every tile, and answers nobody",
+    )  # fmt: skip
     attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")
