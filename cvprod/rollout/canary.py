@@ -134,7 +134,7 @@ class Rollout:
                 return PROMOTED, self._reasons(Decision.PASS)
             if self.pairs >= plan.patience:
                 return GIVEN_UP, f"not proven within {self.pairs} pairs ({self._reasons(Decision.HOLD)})"
-            if time.monotonic() - heard > plan.silence:
+            if pair is None and time.monotonic() - heard > plan.silence:
                 return GIVEN_UP, f"no pair for {plan.silence:g} s"
         return GIVEN_UP, f"no more pairs after {self.pairs} ({self._reasons(Decision.HOLD)})"
 

@@ -178,9 +178,9 @@ def standard(
 
 def together(readings: Iterable[Reading], required: Collection[str]) -> Decision:
     """One decision: stop if any gate says so, pass if every required gate was read and passes, else hold."""
-    found = {reading.gate: reading.decision for reading in readings}
-    if Decision.STOP in found.values():
+    found = list(readings)
+    if any(reading.decision is Decision.STOP for reading in found):
         return Decision.STOP
-    if required and all(found.get(name) is Decision.PASS for name in required):
-        return Decision.PASS
-    return Decision.HOLD
+    passed = {reading.gate for reading in found if reading.decision is Decision.PASS}
+    held = {reading.gate for reading in found if reading.decision is Decision.HOLD}
+    return Decision.PASS if required and set(required) <= passed - held else Decision.HOLD

@@ -33,6 +33,7 @@ PARTS: dict[str, str] = {
     "tracing": "cvprod.serving.tracing:attach",
     "output": "cvprod.security.output:attach_filter",
     "watch_queries": "cvprod.security.output:attach_watch",
+    "shadow": "cvprod.rollout.shadow:attach",
 }
 
 

@@ -138,6 +138,10 @@ class Settings(BaseModel):
         "full", description="of probabilities: all of them, to a tenth, or none but the label's review flag"
     )
     watch_queries: bool = Field(False, description="count callers that send almost the same picture again and again")
+    shadow: str = Field(
+        "", pattern=r"^(http://[\w.-]+(:\d+)?)?$",
+        description="another version's address (http://host:port) that gets a copy of every tile, and answers nobody",
+    )  # fmt: skip
     attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")

@@ -14,7 +14,7 @@ def test_a_harmless_version_reaches_1_over_alpha_at_most_so_often(flips):
     reached = evidence(simulate.streams(0.0, 400, 3000, flips=flips, seed=1).d).max(axis=1)
     for alpha in (0.05, 0.1, 0.2):
         assert wilson(int((reached >= 1 / alpha).sum()), 400)[0] < alpha
-    assert (reached > 1).all() or flips < 0.01  # it is a bet, not a constant
+    assert len(np.unique(reached)) > 20  # it is a bet, not a constant
 
 
 @pytest.mark.parametrize(("drop", "median"), [(0.05, 400), (0.1, 180), (0.2, 90)])
@@ -60,7 +60,7 @@ def test_what_is_no_observation_is_refused(wrong):
     running = Evidence()
     with pytest.raises(ValueError, match=r"\[-1, 1\]"):
         running.add(wrong)
-    assert running.n == 0 and running.value == 1
+    assert running.n == 0 and running.value == pytest.approx(1)
     with pytest.raises(ValueError, match="margin"):
         Evidence(0.9)
 
