@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 #: Setting to module:function.
 PARTS: dict[str, str] = {
-    "output": "cvprod.security.output:attach_filter",
-    "watch_queries": "cvprod.security.output:attach_watch",
+    "output": "cvprod.serving.output:attach_filter",
+    "watch_queries": "cvprod.serving.output:attach_watch",
 }
 
 

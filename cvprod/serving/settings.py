@@ -83,8 +83,8 @@ class Settings(BaseModel):
     rate_limit: float = Field(
         0.0, ge=0, description="requests a second for each caller, shared out evenly among the workers; 0 is none"
     )
-    output: Literal["full", "rounded", "top1"] = Field(
-        "full", description="of probabilities: all of them, to a tenth, or none but the label's review flag"
+    output: Literal["rounded", "top1"] | None = Field(
+        None, description="tell probabilities to a tenth (rounded), or the label and its review flag alone (top1)"
     )
     watch_queries: bool = Field(False, description="count callers that send almost the same picture again and again")
     attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
