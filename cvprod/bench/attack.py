@@ -54,8 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tiles", type=int, default=70, help="test tiles (default %(default)s)")
     parser.add_argument("--epsilons", type=float, nargs="+", default=[2.0, 4.0], help="in grey levels (default 2 4)")
     parser.add_argument("--steps", type=int, default=10, help="of PGD (default %(default)s)")
-    parser.add_argument("--queries", type=int, default=1_400, help="to learn the copy from (default %(default)s)")
-    parser.add_argument("--copy-steps", type=int, default=400, help="training steps of the copy (default %(default)s)")
+    parser.add_argument("--queries", type=int, default=700, help="to learn the copy from (default %(default)s)")
+    parser.add_argument("--copy-steps", type=int, default=150, help="training steps of the copy (default %(default)s)")
     parser.add_argument("--defences", nargs="+", choices=tuple(DEFENCES), default=list(DEFENCES), metavar="NAME")
 
 
@@ -123,6 +123,6 @@ def _copied(
     before = client.queries
     told = client.inspect(own.images)
     spent = client.queries - before
-    copy = extraction.copy_model(own.images, told, steps=args.copy_steps)
+    copy = extraction.copy_model(own.images, told, start=load_student("student_nas"), steps=args.copy_steps)
     for epsilon in args.epsilons:
         yield row("pgd, copy", epsilon, pgd(copy, test.images, test.labels, epsilon), spent)

@@ -6,6 +6,8 @@ Source: F. Tramer and others, "Stealing machine learning models via prediction A
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from torch import nn
@@ -18,17 +20,19 @@ from .api import UNTOLD, Told
 
 
 def copy_model(
-    tiles: np.ndarray, told: Told, *, width: int = 16, steps: int = 400, batch: int = 32, lr: float = 4e-3, seed: int = 0
+    tiles: np.ndarray, told: Told, *, start: nn.Module | None = None, width: int = 16, steps: int = 150,
+    batch: int = 32, lr: float = 1e-3, seed: int = 0,
 ) -> nn.Module:  # fmt: skip
     """Train a network of the attacker's own on what the service told about the attacker's own pictures.
 
-    tiles: uint8 (N, 1, 96, 96); told: the answers to them. width: channels of the copy's first block; the attacker does
-    not know the original's. It is distillation (chapter 2) with a stranger as the teacher: from all probabilities where
-    they were told, else from the labels alone.
+    tiles: uint8 (N, 1, 96, 96); told: the answers to them. start: a network that the attacker has already, which is
+    not changed; by default a new one, of `width` channels in its first block, that needs more steps and a higher rate.
+    It is distillation (chapter 2) with a stranger as the teacher: from all probabilities where they were told, else
+    from the labels alone.
     """
     torch.manual_seed(seed)
     shape = (width, 2 * width, 4 * width)
-    network = student(width, shape, shape)
+    network = copy.deepcopy(start) if start is not None else student(width, shape, shape)
     soft = np.log(np.clip(told.probabilities, UNTOLD, 1)).astype(np.float32) if told.complete else None
     data = TrainingSet(tiles, told.labels.astype(np.int64), soft)
     fit(network, data, steps=steps, batch=batch, lr=lr, temperature=2.0, alpha=1.0 if told.complete else 0.0, seed=seed)

@@ -50,11 +50,11 @@ class Recipe:
     """
 
     tiles: int = 8_000
-    steps: int = 1_400
+    steps: int = 400
     batch: int = 32
     epsilon: float = 3.0
     share: float = 0.6
-    lr: float = 2e-3
+    lr: float = 3e-3
     calibration: int = 512
     test_tiles: int = 700
     seed: int = 0
@@ -180,6 +180,11 @@ def onnx_path(folder: Path = WEIGHTS) -> Path:
 def serving_card(folder: Path = WEIGHTS) -> Path:
     """The card that `python -m cvprod.serving --model` takes."""
     return Path(folder) / "steel_robust.json"
+
+
+def shipped_card() -> dict:
+    """The card of the shipped network. Raises WeightsError where it is missing or damaged."""
+    return model_card(NAME, folder=WEIGHTS)
 
 
 def load_robust() -> nn.Module:

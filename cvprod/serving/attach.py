@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 PARTS: dict[str, str] = {
     "records": "cvprod.serving.records:attach",
     "tracing": "cvprod.serving.tracing:attach",
-    "output": "cvprod.security.output:attach_filter",
-    "watch_queries": "cvprod.security.output:attach_watch",
+    "output": "cvprod.serving.output:attach_filter",
+    "watch_queries": "cvprod.serving.output:attach_watch",
     "shadow": "cvprod.rollout.shadow:attach",
 }
 

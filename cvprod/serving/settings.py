@@ -134,8 +134,8 @@ class Settings(BaseModel):
     tracing_share: float = Field(
         0.01, ge=0, le=1, description="of the requests that are traced, beside slow and failed ones and those asked for"
     )
-    output: Literal["full", "rounded", "top1"] = Field(
-        "full", description="of probabilities: all of them, to a tenth, or none but the label's review flag"
+    output: Literal["rounded", "top1"] | None = Field(
+        None, description="tell probabilities to a tenth (rounded), or the label and its review flag alone (top1)"
     )
     watch_queries: bool = Field(False, description="count callers that send almost the same picture again and again")
     shadow: str = Field(

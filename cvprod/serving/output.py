@@ -1,4 +1,4 @@
-"""What an answer gives away, and who asks for too much: parts that attach to the service (`cvprod.serving.attach`).
+"""What an answer gives away, and who asks for too much: parts that attach to the service (see `attach`).
 
 `--output rounded` tells probabilities to a tenth; `--output top1` tells the label and whether a human should look, and
 no more. Both hold for every interface, the one that answers with logits included. `--watch-queries` counts callers that
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from cvprod.serving import metrics
-from cvprod.serving.logs import log
-from cvprod.serving.verdict import Verdict
+from . import metrics
+from .logs import log
+from .verdict import Verdict
 
 if TYPE_CHECKING:
-    from cvprod.serving.context import Context, Observation
+    from .context import Context, Observation
 
 #: Tenths: what a person can use of a probability.
 STEP = 0.1
@@ -56,9 +56,8 @@ def top1(review_below: float) -> Callable[[list[Verdict]], list[Verdict]]:
 
 
 def attach_filter(context: Context, kind: str) -> None:
-    """For the setting `output`: "full", "rounded" or "top1"."""
-    if kind != "full":
-        context.filter = rounded if kind == "rounded" else top1(context.settings.review_below)
+    """For the setting `output`: "rounded" or "top1"."""
+    context.filter = rounded if kind == "rounded" else top1(context.settings.review_below)
 
 
 def attach_watch(context: Context, _: bool) -> None:
