@@ -29,17 +29,31 @@ resource "azurerm_subnet" "this" {
   }
 }
 
+# Who may talk to whom: name -> direction, and what is not "any". No rule for port 80: a client that sends its key in
+# clear text should fail, not be redirected after the fact.
 locals {
-  # What Container Apps need to call: images of the platform and ours, identities, the vault, logs.
-  platform = {
-    MicrosoftContainerRegistry  = ["443"]
-    "AzureFrontDoor.FirstParty" = ["443"]
-    AzureContainerRegistry      = ["443"]
-    AzureActiveDirectory        = ["443"]
-    AzureKeyVault               = ["443"]
-    AzureMonitor                = ["443"]
-    Storage                     = ["443"]
-  }
+  inside = azurerm_subnet.this.address_prefixes[0]
+
+  # What Container Apps call: images of the platform and ours, identities, the vault, storage, logs.
+  platform = [
+    "AzureActiveDirectory", "AzureContainerRegistry", "AzureFrontDoor.FirstParty", "AzureKeyVault", "AzureMonitor",
+    "MicrosoftContainerRegistry", "Storage",
+  ]
+
+  rules = merge({
+    plant   = { direction = "Inbound", priority = 100, sources = var.allowed_cidrs, protocol = "Tcp", ports = ["443", "31443"] }
+    probes  = { direction = "Inbound", priority = 110, source = "AzureLoadBalancer", protocol = "Tcp", ports = ["30000-32767"] }
+    inside  = { direction = "Inbound", priority = 120, source = local.inside, destination = local.inside }
+    rest-in = { direction = "Inbound", priority = 4000, access = "Deny" }
+
+    to-inside = { direction = "Outbound", priority = 100, source = local.inside, destination = local.inside }
+    to-names  = { direction = "Outbound", priority = 110, source = local.inside, destination = "168.63.129.16", ports = ["53"] }
+    rest-out  = { direction = "Outbound", priority = 4000, access = "Deny" }
+    }, {
+    for index, service in local.platform : "to-${replace(service, ".", "-")}" => {
+      direction = "Outbound", priority = 200 + index, source = local.inside, destination = service, protocol = "Tcp", ports = ["443"]
+    }
+  })
 }
 
 resource "azurerm_network_security_group" "this" {
@@ -47,118 +61,27 @@ resource "azurerm_network_security_group" "this" {
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   tags                = local.labels
+}
 
-  # No rule for port 80: a client that sends its key in clear text should fail, not be redirected after the fact.
-  security_rule {
-    name                       = "plant"
-    description                = "HTTPS from the plant"
-    priority                   = 100
-    direction                  = "Inbound"
-    access                     = "Allow"
-    protocol                   = "Tcp"
-    source_address_prefixes    = var.allowed_cidrs
-    source_port_range          = "*"
-    destination_address_prefix = "*"
-    destination_port_ranges    = ["443", "31443"]
-  }
-
-  security_rule {
-    name                       = "probes"
-    description                = "Azure's balancer asks whether the environment lives"
-    priority                   = 110
-    direction                  = "Inbound"
-    access                     = "Allow"
-    protocol                   = "Tcp"
-    source_address_prefix      = "AzureLoadBalancer"
-    source_port_range          = "*"
-    destination_address_prefix = "*"
-    destination_port_range     = "30000-32767"
-  }
-
-  security_rule {
-    name                       = "inside"
-    description                = "The environment's own parts"
-    priority                   = 120
-    direction                  = "Inbound"
-    access                     = "Allow"
-    protocol                   = "*"
-    source_address_prefix      = "10.20.0.0/24"
-    source_port_range          = "*"
-    destination_address_prefix = "10.20.0.0/24"
-    destination_port_range     = "*"
-  }
-
-  security_rule {
-    name                       = "nothing-in"
-    description                = "Nobody else"
-    priority                   = 4000
-    direction                  = "Inbound"
-    access                     = "Deny"
-    protocol                   = "*"
-    source_address_prefix      = "*"
-    source_port_range          = "*"
-    destination_address_prefix = "*"
-    destination_port_range     = "*"
-  }
-
-  dynamic "security_rule" {
-    for_each = { for index, service in sort(keys(local.platform)) : service => index }
-
-    content {
-      name                       = "to-${replace(security_rule.key, ".", "-")}"
-      description                = "The platform's own calls"
-      priority                   = 200 + security_rule.value
-      direction                  = "Outbound"
-      access                     = "Allow"
-      protocol                   = "Tcp"
-      source_address_prefix      = "10.20.0.0/24"
-      source_port_range          = "*"
-      destination_address_prefix = security_rule.key
-      destination_port_ranges    = local.platform[security_rule.key]
-    }
-  }
-
-  security_rule {
-    name                       = "to-inside"
-    description                = "The environment's own parts, and names"
-    priority                   = 300
-    direction                  = "Outbound"
-    access                     = "Allow"
-    protocol                   = "*"
-    source_address_prefix      = "10.20.0.0/24"
-    source_port_range          = "*"
-    destination_address_prefix = "10.20.0.0/24"
-    destination_port_range     = "*"
-  }
-
-  security_rule {
-    name                       = "to-names"
-    description                = "Azure's DNS"
-    priority                   = 310
-    direction                  = "Outbound"
-    access                     = "Allow"
-    protocol                   = "*"
-    source_address_prefix      = "10.20.0.0/24"
-    source_port_range          = "*"
-    destination_address_prefix = "168.63.129.16"
-    destination_port_range     = "53"
-  }
-
-  security_rule {
-    name                       = "nothing-out"
-    description                = "The service calls nobody"
-    priority                   = 4000
-    direction                  = "Outbound"
-    access                     = "Deny"
-    protocol                   = "*"
-    source_address_prefix      = "*"
-    source_port_range          = "*"
-    destination_address_prefix = "*"
-    destination_port_range     = "*"
-  }
+resource "azurerm_network_security_rule" "this" {
+  for_each                    = local.rules
+  name                        = each.key
+  resource_group_name         = azurerm_resource_group.this.name
+  network_security_group_name = azurerm_network_security_group.this.name
+  direction                   = each.value.direction
+  priority                    = each.value.priority
+  access                      = lookup(each.value, "access", "Allow")
+  protocol                    = lookup(each.value, "protocol", "*")
+  source_address_prefix       = contains(keys(each.value), "sources") ? null : lookup(each.value, "source", "*")
+  source_address_prefixes     = lookup(each.value, "sources", null)
+  source_port_range           = "*"
+  destination_address_prefix  = lookup(each.value, "destination", "*")
+  destination_port_range      = contains(keys(each.value), "ports") ? null : "*"
+  destination_port_ranges     = lookup(each.value, "ports", null)
 }
 
 resource "azurerm_subnet_network_security_group_association" "this" {
   subnet_id                 = azurerm_subnet.this.id
   network_security_group_id = azurerm_network_security_group.this.id
+  depends_on                = [azurerm_network_security_rule.this]
 }

@@ -88,6 +88,7 @@ resource "google_compute_security_policy" "this" {
     content {
       action      = "allow"
       priority    = 1000 + rule.key
+      preview     = false
       description = "The plant"
 
       match {
@@ -103,6 +104,7 @@ resource "google_compute_security_policy" "this" {
   rule {
     action      = "deny(403)"
     priority    = 2147483647
+    preview     = false
     description = "Everybody else"
 
     match {

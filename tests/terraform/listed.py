@@ -98,7 +98,11 @@ def listed(endpoint: str, region: str) -> dict:
         "scaling policies": pages("application-autoscaling", "describe_scaling_policies", "ScalingPolicies", **scaled),
         "topics": pages("sns", "list_topics", "Topics"),
         "subscriptions": pages("sns", "list_subscriptions", "Subscriptions"),
-        "alarms": pages("cloudwatch", "describe_alarms", "MetricAlarms"),
+        "alarms": [
+            alarm
+            for alarm in pages("cloudwatch", "describe_alarms", "MetricAlarms")
+            if not alarm["AlarmName"].startswith("TargetTracking-")  # the autoscaler's own
+        ],
         "budgets": budgets,
     }
 

@@ -4,11 +4,13 @@ Each gap is an answer that the real AWS gives and moto does not: it says 500 or 
 tries again for minutes or wants to change the resource at every plan. Nothing here makes a wrong configuration right.
 """
 
+import inspect
 import json
 import sys
 
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.budgets.responses import BudgetsResponse
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ecs.responses import EC2ContainerServiceResponse
 from moto.server import main
 
@@ -70,6 +72,19 @@ def with_all_it_was_given(self):
 
 
 EC2ContainerServiceResponse.create_service = with_all_it_was_given
+
+made = SecurityGroupRule.__init__
+
+
+def with_its_description(self, *args, **kwargs):
+    """EC2: a rule keeps its description where it names a group or a prefix list, not only where it names addresses."""
+    made(self, *args, **kwargs)
+    given = inspect.signature(made).bind(self, *args, **kwargs).arguments
+    for other in ("source_group", "prefix_list_id"):
+        self.ip_range |= {k: v for k, v in (given.get(other) or {}).items() if k == "Description"}
+
+
+SecurityGroupRule.__init__ = with_its_description
 
 if __name__ == "__main__":
     main(sys.argv[1:])
