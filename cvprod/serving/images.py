@@ -203,6 +203,54 @@ def _name(data: bytes) -> str:
     return "This format"
 
 
+# --- what a file says beside its pixels ---------------------------------------------------------------------
+
+
+def without_metadata(data: bytes) -> bytes:
+    """The same picture without what a camera wrote beside it: place, time, device, thumbnail, comments, profiles.
+
+    To be used before a picture is stored. Not decoded and not encoded again: segments (JPEG) and chunks (PNG) that hold
+    no pixels are left out, and the orientation, which belongs to the pixels, is written anew. A file that `probe`
+    refuses comes back as it is: it is no picture yet, and whoever sent it will hear so.
+    """
+    try:
+        header = probe(data, max_pixels=1 << 62)
+    except InvalidImage:
+        return data
+    exif = _exif(header.orientation)
+    if header.format == "PNG":
+        bare = _bare(data)
+        return bare[:33] + (_chunk(b"eXIf", exif) if exif else b"") + bare[33:]
+    if header.format != "JPEG":
+        return data
+    kept, position = [data[:2]], 2
+    if exif:
+        kept.append(b"\xff\xe1" + struct.pack(">H", len(exif) + 8) + b"Exif\0\0" + exif)
+    while data[position + 1] != 0xDA:
+        if data[position + 1] == 0xFF:  # fill byte
+            position += 1
+            continue
+        end = position + 2 + (data[position + 2] << 8 | data[position + 3])
+        marker = data[position + 1]
+        # JFIF (0) and Adobe (14) say how colours are to be read; all other APPn and comments go.
+        if marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+            kept.append(data[position:end])
+        position = end
+    kept.append(data[position:])
+    return b"".join(kept)
+
+
+def _exif(orientation: int) -> bytes:
+    """A TIFF of one directory with the orientation alone; nothing for an upright picture."""
+    if orientation == 1:
+        return b""
+    return b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 # --- JPEG: ITU-T T.81, annex B -----------------------------------------------------------------------------
 
 _FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}

@@ -31,6 +31,7 @@ import msgspec
 
 from .context import Context
 from .errors import ServiceError
+from .images import without_metadata
 from .logs import log
 from .verdict import encode, image_result, not_an_image
 
@@ -104,7 +105,7 @@ class Store:
         try:
             scratch.mkdir()
             for i, picture in enumerate(pictures):
-                (scratch / f"{i:05d}").write_bytes(picture)
+                (scratch / f"{i:05d}").write_bytes(without_metadata(picture))
             document = {"created": time.time(), "images": len(pictures), "owner": owner, "sha256": digest}
             (scratch / "job.json").write_text(json.dumps(document))
             try:

@@ -25,6 +25,7 @@ _KEPT = (
     "code",
     "ms",
     "request_id",
+    "trace_id",
     "model",
     "images",
     "count",

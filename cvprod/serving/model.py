@@ -113,9 +113,12 @@ class Model:
     session: ort.InferenceSession
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu") -> Model:
-        """Read a card (or an ONNX file with a card of the same name beside it), check, warm up. Raises ModelError."""
-        card, data = read(path)
+    def load(cls, path: Path, device: str = "cpu", keys: Path | None = None) -> Model:
+        """Read a card (or an ONNX file with a card of the same name beside it), check, warm up. Raises ModelError.
+
+        keys: public keys of which one must have signed the card; see `card.read`.
+        """
+        card, data = read(path, keys)
         model = cls(card, open_session(data, device))
         model.check()
         return model

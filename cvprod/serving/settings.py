@@ -86,6 +86,9 @@ class Settings(BaseModel):
     workers: int = Field(default_factory=usable_cores, ge=1, le=256, description="processes that compute")
     spare: bool = Field(True, description="with one worker, keep a second one ready that takes over if it dies")
     model: Path = Field(DEFAULT_MODEL, description="model card (.json), or ONNX file with a card beside it")
+    model_keys: Path | None = Field(
+        None, description="file of public keys; with it a model must be signed by one of them"
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="what runs the network")
     state: Path | None = Field(None, description="folder for jobs and model copies; a temporary one by default")
     jobs: Path | None = Field(
@@ -123,6 +126,22 @@ class Settings(BaseModel):
     cors_origins: str = Field(
         "", description="origins whose pages may ask from a browser: https://HOST, several with commas, * for all"
     )
+    records: Path | None = Field(None, description="folder for records of what was served, without pictures")
+    records_share: float = Field(
+        0.01, ge=0, le=1, description="of the pictures, those whose descriptors and embedding are recorded"
+    )
+    tracing: str = Field("", description="address of an OTLP collector, such as http://otelcol:4318/v1/traces")
+    tracing_share: float = Field(
+        0.01, ge=0, le=1, description="of the requests that are traced, beside slow and failed ones and those asked for"
+    )
+    output: Literal["rounded", "top1"] | None = Field(
+        None, description="tell probabilities to a tenth (rounded), or the label and its review flag alone (top1)"
+    )
+    watch_queries: bool = Field(False, description="count callers that send almost the same picture again and again")
+    shadow: str = Field(
+        "", pattern=r"^(http://[\w.-]+(:\d+)?)?$",
+        description="another version's address (http://host:port) that gets a copy of every tile, and answers nobody",
+    )  # fmt: skip
     attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Call:
-    """One request as its caller saw it: when it was sent and answered (time.monotonic()), status, label or error."""
+    """One request as its caller saw it: when it was sent and answered (time.monotonic()), status, label or error, and
+    the version of the model that answered."""
 
     sent: float
     done: float
     status: int
     label: str
+    version: str = ""
 
 
 def ask(port: int, picture: bytes, connection: http.client.HTTPConnection | None = None) -> Call:
@@ -27,7 +29,8 @@ def ask(port: int, picture: bytes, connection: http.client.HTTPConnection | None
     answer = connection.getresponse()
     body = answer.read()
     found = json.loads(body) if "json" in answer.headers.get("Content-Type", "") else {}  # a proxy says it in HTML
-    return Call(sent, time.monotonic(), answer.status, found.get("label", ""))
+    version = found.get("model", {}).get("version", "")
+    return Call(sent, time.monotonic(), answer.status, found.get("label", ""), version)
 
 
 class Callers:
@@ -51,6 +54,11 @@ class Callers:
                 connection.close()
             if self.pause:
                 time.sleep(self.pause)
+
+    @property
+    def seen(self) -> list[Call]:
+        """All calls so far, while they go on."""
+        return list(self._seen)
 
     def stop(self) -> list[Call]:
         """All calls so far, by their end."""

@@ -27,6 +27,7 @@ from cvprod.serving.errors import MEDIA_TYPE, ServiceError
 from cvprod.serving.jobs import Store
 from cvprod.serving.logs import log
 from cvprod.serving.settings import Settings
+from cvprod.serving.tracing import trace_id
 from cvprod.serving.verdict import InspectionOfOne, ModelInfo, encode
 
 REQUEST_ID = re.compile(shedding.NAME)
@@ -101,7 +102,7 @@ class App(Context):
                 }
             )
             await send({"type": "http.response.body", "body": body})
-            self._account(route, code, start, request_id, images)
+            self._account(route, code, start, request_id, headers.get(b"traceparent", b""), images)
             return
         await self._through(scope, receive, send, headers, request_id, start)
 
@@ -126,9 +127,13 @@ class App(Context):
         metrics.REJECTED.labels(problem.slug).inc()
         return tuple((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
 
-    def _account(self, route: metrics.Route, code: int, start: float, request_id: str, images: int = 0) -> None:
+    def _account(
+        self, route: metrics.Route, code: int, start: float, request_id: str, parent: bytes = b"", images: int = 0
+    ) -> None:
         seconds = time.perf_counter() - start
         route.done(code, seconds)
+        if code >= 500 and self.watchers:
+            self.failed(route.name, code, request_id, parent.decode("latin-1"), seconds)
         if self._access:
             log.info(
                 "request",
@@ -138,6 +143,7 @@ class App(Context):
                     "code": code,
                     "ms": round(seconds * 1e3, 3),
                     "request_id": request_id,
+                    "trace_id": trace_id(parent.decode("latin-1"), request_id),
                     "model": self.engine.model.version,
                     "images": images,
                 },
@@ -241,4 +247,4 @@ class App(Context):
         route = self._routes.get(template)
         if route is None:
             route = self._routes[template] = metrics.Route(template)
-        self._account(route, code, start, request_id)
+        self._account(route, code, start, request_id, headers.get(b"traceparent", b""))

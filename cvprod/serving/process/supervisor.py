@@ -137,7 +137,7 @@ class Supervisor:
         else:
             self.state = Path(self.settings.state)
             self.state.mkdir(parents=True, exist_ok=True)
-        self.card = keep(self.settings.model, self.state / "models")
+        self.card = keep(self.settings.model, self.state / "models", self.settings.model_keys)
         if self.settings.grpc_port:
             # The workers share the port, and the kernel would let another service share it, too: half of the callers
             # would get somebody else's model. Who is alone can bind it without sharing.
@@ -448,7 +448,7 @@ class Supervisor:
             async with self._swapping:
                 try:
                     card = await asyncio.get_running_loop().run_in_executor(
-                        None, keep, model or self.settings.model, self.state / "models"
+                        None, keep, model or self.settings.model, self.state / "models", self.settings.model_keys
                     )
                     faults = await self._all_say(b"P" + str(card).encode())
                     if not faults and not self.stopping and time.monotonic() < until:
