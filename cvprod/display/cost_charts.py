@@ -47,8 +47,8 @@ def starts(seconds: Mapping[str, Sequence[float]]) -> Figure:
         times = np.asarray(values) * 1e3
         ax.barh(row, np.median(times), color=BLUE, height=0.55)
         ax.plot(times, np.full(times.size, row), MARKERS[0], color=ORANGE, ms=5, ls="")
-        ax.annotate(f"{np.median(times):,.0f}", (np.median(times), row), (-4, 0), textcoords="offset points", ha="right",
-                    va="center", color="white", fontsize=10)  # fmt: skip
+        ax.annotate(f"{np.median(times):,.0f}", (np.median(times), row), (-4, 0), textcoords="offset points",
+                    ha="right", va="center", color="white", fontsize=10)  # fmt: skip
     ax.set_yticks(range(len(seconds)), list(seconds))
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
@@ -96,8 +96,8 @@ def bill(amounts: Mapping[str, Mapping[str, float]]) -> Figure:
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     for i, what in enumerate(kinds):
         values = [lines.get(what, 0.0) for lines in amounts.values()]
-        ax.barh(list(amounts), values, left=list(left.values()), height=0.6, label=what, color=colours[i % len(colours)],
-                hatch=hatches[i % len(hatches)], alpha=0.9)  # fmt: skip
+        ax.barh(list(amounts), values, left=list(left.values()), height=0.6, label=what, alpha=0.9,
+                color=colours[i % len(colours)], hatch=hatches[i % len(hatches)])  # fmt: skip
         left = {name: left[name] + value for name, value in zip(left, values, strict=True)}
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
