@@ -62,6 +62,11 @@ def test_hardware_workflow_offers_every_tag():
     assert set(offered["inputs"]["tag"]["options"]) == HARDWARE_TAGS
 
 
+def test_contributing_names_every_hardware_tag():
+    (listed,) = re.findall(r"hardware\*\* carry its tag \((.*?)\)", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    assert set(re.findall(r"`(\w+)`", listed)) == HARDWARE_TAGS
+
+
 def test_make_help_lists_the_promised_targets():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = {line.split()[0] for line in done.stdout.splitlines()}

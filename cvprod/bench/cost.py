@@ -186,7 +186,7 @@ def measure_drain(jpegs: list[bytes], patience: float = 10.0) -> float:
 
     with Service("--workers", WORKERS, "--latency-budget-ms", 1000) as service:
         asking = callers.Callers(service.port, jpegs[0], pause=0.005)
-        until(lambda: asking.count > 20, patience)
+        until(lambda: len(asking.seen) > 20, patience)
         begun = time.monotonic()
         status = service.stop()
         took = time.monotonic() - begun

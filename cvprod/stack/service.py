@@ -68,14 +68,15 @@ class Service(Program):
 
 
 def worker_pids(service: Service) -> list[int]:
-    """Process numbers of a service's workers, those that may be killed.
+    """Process numbers of a service's workers, those that may be killed; not of the spare that takes over.
 
     Raises psutil.NoSuchProcess where the service itself has ended.
     """
     supervisor = psutil.Process(service.process.pid)
     while True:
         try:
-            return [worker.pid for nursery in supervisor.children() for worker in nursery.children()]
+            workers = [worker for nursery in supervisor.children() for worker in nursery.children()]
+            return [worker.pid for worker in workers if worker.name() != "spare"]
         except psutil.NoSuchProcess:
             if not supervisor.is_running():
                 raise

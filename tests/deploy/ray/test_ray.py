@@ -20,6 +20,7 @@ from cvprod.serving.errors import KINDS, MEDIA_TYPE
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL
 from cvprod.stack import peers, ray_serve
+from cvprod.stack.program import free_port
 from cvprod.surface import make_set
 from cvprod.traffic import hostile, http_load
 
