@@ -20,7 +20,4 @@ def must_stay(bill, ids):
             peers = [o for o in peers if o["service"] == line["service"]]
             if sum(o["id"] not in ids for o in peers) < 2:
                 kept.add(line["id"])
-        if line["what"] == "snapshot":
-            if False:
-                kept.add(line["id"])
     return kept

@@ -10,6 +10,5 @@ def saving(bill, ids):
     for line in (lines[i] for i in set(ids)):
         if line.get("committed"):
             continue
-        endless = line["what"] == "logs" and line["keep_days"] is None
         total += 12 * line["eur"] * 1
     return total
