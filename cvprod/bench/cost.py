@@ -2,9 +2,9 @@
 
 The service is started on two workers and loaded until it is full, then with its share of the line's rows for the p99;
 the function is started as Lambda would start it. Those speeds and the price list (cvprod/costs/prices.yaml, or the one
-that $CVPROD_PRICES names) give a row for each option and utilisation, judged by the contract's limits that depend on the place: latency, throughput and
-cost, with no work taken away half-way and no picture outside Europe. GPUs and Arm are not in it: their speed cannot be
-measured here (chapter 11 computes what they would have to reach).
+that $CVPROD_PRICES names) give a row for each option and utilisation. It is judged by the contract's limits that depend
+on the place: latency, throughput and cost, with no work taken away half-way and no picture outside Europe. GPUs and Arm
+are not in it: their speed cannot be measured here (chapter 11 computes what they would have to reach).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cvprod.costs.options import Option
 from cvprod.display.charts import MARKERS, plain_log
-from cvprod.display.plots import BLUE, GREY, ORANGE
+from cvprod.display.plots import BLUE, GREY, INK, ORANGE
 
 
 def utilisation(chosen: Mapping[str, Option], *, limit: float, against: Sequence[str]) -> Figure:
@@ -26,7 +26,7 @@ def utilisation(chosen: Mapping[str, Option], *, limit: float, against: Sequence
     for label in against:
         for machine in chosen.values():
             if machine.kind != "function" and (share := machine.break_even(chosen[label])):
-                ax.plot(share, machine.per_million(share), "o", color=GREY, ms=5, zorder=5)
+                ax.plot(share, machine.per_million(share), "o", mfc="none", mec=INK, ms=8, mew=1.3, zorder=5)
     ax.axhline(limit, color=GREY, linestyle="--", linewidth=1.4)
     ax.annotate("contract", (0.01, limit), (2, 4), textcoords="offset points", fontsize=10)
     ax.set(xscale="log", yscale="log", xlabel="share of the time in which it works", ylabel="EUR for a million tiles")
@@ -47,8 +47,8 @@ def starts(seconds: Mapping[str, Sequence[float]]) -> Figure:
         times = np.asarray(values) * 1e3
         ax.barh(row, np.median(times), color=BLUE, height=0.55)
         ax.plot(times, np.full(times.size, row), MARKERS[0], color=ORANGE, ms=5, ls="")
-        ax.annotate(f"{np.median(times):,.0f}", (np.median(times), row), (-4, 0), textcoords="offset points", ha="right",
-                    va="center", color="white", fontsize=10)  # fmt: skip
+        ax.annotate(f"{np.median(times):,.0f}", (0, row), (5, 0), textcoords="offset points", va="center",
+                    color="white", fontsize=10)  # fmt: skip
     ax.set_yticks(range(len(seconds)), list(seconds))
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
@@ -96,8 +96,8 @@ def bill(amounts: Mapping[str, Mapping[str, float]]) -> Figure:
     colours = plt.rcParams["axes.prop_cycle"].by_key()["color"]
     for i, what in enumerate(kinds):
         values = [lines.get(what, 0.0) for lines in amounts.values()]
-        ax.barh(list(amounts), values, left=list(left.values()), height=0.6, label=what, color=colours[i % len(colours)],
-                hatch=hatches[i % len(hatches)], alpha=0.9)  # fmt: skip
+        ax.barh(list(amounts), values, left=list(left.values()), height=0.6, label=what, alpha=0.9,
+                color=colours[i % len(colours)], hatch=hatches[i % len(hatches)])  # fmt: skip
         left = {name: left[name] + value for name, value in zip(left, values, strict=True)}
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from cvprod.repo import root
+from cvprod.repo import deploy_file
 from cvprod.serving.settings import DEFAULT_MODEL
 from cvprod.stack import peers
 from cvprod.stack.program import Program, free_port
@@ -39,7 +39,7 @@ def package(provider: str, folder: str | Path, card: Path = DEFAULT_MODEL) -> Pa
     """The folder that would be uploaded for "aws", "gcp" or "azure", without the installed packages."""
     import importlib.util
 
-    spec = importlib.util.spec_from_file_location("serverless_build", root() / "deploy/serverless/build.py")
+    spec = importlib.util.spec_from_file_location("serverless_build", deploy_file("serverless/build.py"))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.build(provider, card, folder)

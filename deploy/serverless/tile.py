@@ -1,8 +1,8 @@
 """JPEG bytes to a verdict, with as little to import as can be: a cold start is imports.
 
-Three packages beside the standard library: onnxruntime, numpy (which it needs anyway) and simplejpeg. No Pillow, OpenCV,
-pydantic or pandas. The pixels are those that the service and the training see: the resize is the same area average, by
-a running sum read at 97 places along each axis; a test holds every pixel to OpenCV's.
+Three packages beside the standard library: onnxruntime, numpy (which it needs anyway) and simplejpeg. No Pillow, no
+OpenCV, no pydantic, no pandas. The pixels are those that the service and the training see: the resize is the same area
+average, by a running sum read at 97 places along each axis; a test holds every pixel to OpenCV's.
 """
 
 import hashlib
