@@ -84,3 +84,11 @@ REGIMES: dict[str, str | Conditions] = {
     "faster strip": NOMINAL.with_(motion_blur=8.0),
     "lens slips": NOMINAL.with_(defocus=3.0),
 }
+POOL = 720
+
+
+def pool(regime: str, n: int = POOL) -> Embedded:
+    """n tiles of a regime, the same each time. Raises ValueError for a regime that is not in `REGIMES`."""
+    if regime not in REGIMES:
+        raise ValueError(f"no regime {regime!r}; there are {', '.join(REGIMES)}.")
+    return line(n, 600 + list(REGIMES).index(regime), REGIMES[regime])
