@@ -8,13 +8,11 @@ say otherwise: `reap` says it. And two processes that start on one event both ru
 time work, and shows at once whether the other still lives, since the system frees the lock of a process that dies.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
+import dagster as dg  # no `annotations` from __future__ here: Dagster reads the types of a step's arguments
 
 from cvprod.files import locked
 
@@ -38,7 +36,7 @@ def _op(step: Callable) -> dg.OpDefinition:
     """A step as a Dagster op: gets what the steps before it found, returns that and its own findings."""
 
     @dg.op(name=step.__name__, description=step.__doc__, required_resource_keys={"line"})
-    def op(context: dg.OpExecutionContext, found: dict) -> dict:
+    def op(context, found: dict) -> dict:
         line: Line = context.resources.line
         site = line.site()
         return found | step(site, site.event(line.event), found)

@@ -81,8 +81,8 @@ def line(n: int, seed: int, conditions: str | Conditions = "routine", *, workers
 REGIMES: dict[str, str | Conditions] = {
     "routine": "routine",
     "lamps age": NOMINAL.with_(exposure=-1.0, uneven_light=0.5),
-    "faster strip": NOMINAL.with_(motion_blur=8.0),
-    "lens slips": NOMINAL.with_(defocus=3.0),
+    "faster strip": NOMINAL.with_(motion_blur=9.0),
+    "lens slips": NOMINAL.with_(defocus=3.5),
 }
 POOL = 720
 
