@@ -113,3 +113,17 @@ def _why(result: dg.JobExecutionResult) -> str:
         cause = error.cause or error
         return f"the step {found.step_key!r} failed: {cause.message.strip()}"
     return "the run failed before its first step"
+
+
+@dg.sensor(job=maintain, minimum_interval_seconds=30)
+def events(context):
+    """On a cluster: a run for each event file of the site at $CVPROD_SITE. Its name is the run's key, so it runs once."""
+    folder = Path(os.environ["CVPROD_SITE"])
+    for path in sorted((folder / "events").glob("*.json")):
+        config = {"folder": str(folder), "event": path.stem}
+        yield dg.RunRequest(
+            run_key=path.stem, tags={"event": path.stem}, run_config={"resources": {"line": {"config": config}}}
+        )
+
+
+defs = dg.Definitions(jobs=[maintain], sensors=[events])
