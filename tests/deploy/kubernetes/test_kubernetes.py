@@ -645,11 +645,23 @@ def test_planted_faults_in_shared_jobs_are_found(says, plant):
     assert any(says in fault for fault in found), found
 
 
-def test_jobs_can_be_shared_by_both_tracks(tmp_path):
-    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    path = tmp_path / "kubernetes/overlays/production/kustomization.yaml"
-    path.write_text(path.read_text() + "  - ../../components/shared-jobs\n")
-    objects = render(path.parent)
+def test_production_is_for_callers_with_a_key():
+    objects = render(KUBERNETES / "overlays/production")
+    for deployment in of(objects, "Deployment"):
+        chosen = settings.load([], environment(_container(deployment), objects))
+        mounts = {mount["mountPath"]: mount["name"] for mount in _container(deployment)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in _pod(deployment)["volumes"]}
+        secret = volumes[mounts[str(chosen.api_keys.parent)]]["secret"]
+        assert secret["secretName"] == "inspection-api-keys" and not secret["optional"], "it starts without keys"
+        assert chosen.rate_limit > 0
+    (policy,) = (p for p in of(objects, "NetworkPolicy") if p["metadata"]["name"] == "inspection")
+    for rule in policy["spec"]["ingress"]:
+        for peer in rule["from"]:
+            assert peer["namespaceSelector"].get("matchLabels"), "pods of any namespace get in"
+
+
+def test_jobs_can_be_shared_by_both_tracks():
+    objects = render(KUBERNETES / "overlays/production")
     assert faults(objects) == []
     chosen = {
         o["metadata"]["name"]: settings.load([], environment(_container(o), objects)) for o in of(objects, "Deployment")
