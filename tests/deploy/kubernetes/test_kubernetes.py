@@ -530,7 +530,9 @@ PLANTED = {
         lambda o, _: [put(_container(o), "resources", side, "memory", "512Mi") for side in ("requests", "limits")]
     ),
     "not whole cores": change("Deployment")(lambda o, _: put(_container(o), "resources", "limits", "cpu", "2500m")),
-    "/tmp may fill": change("Deployment")(lambda o, _: _pod(o)["volumes"][0]["emptyDir"].pop("sizeLimit")),
+    "/tmp may fill": change("Deployment")(
+        lambda o, _: next(v for v in _pod(o)["volumes"] if "emptyDir" in v)["emptyDir"].pop("sizeLimit")
+    ),
     "may gain privileges": change("Deployment")(lambda o, _: _container(o)["securityContext"].pop("capabilities")),
     "can be written": change("Deployment")(lambda o, _: _container(o)["securityContext"].pop("readOnlyRootFilesystem")),
     "not restricted": change("Deployment")(lambda o, _: _pod(o)["securityContext"].pop("seccompProfile")),
