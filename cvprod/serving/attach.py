@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 PARTS: dict[str, str] = {
     "records": "cvprod.serving.records:attach",
     "tracing": "cvprod.serving.tracing:attach",
+    "output": "cvprod.serving.output:attach_filter",
+    "watch_queries": "cvprod.serving.output:attach_watch",
+    "shadow": "cvprod.rollout.shadow:attach",
 }
 
 

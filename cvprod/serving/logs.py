@@ -28,6 +28,7 @@ _KEPT = (
     "trace_id",
     "model",
     "images",
+    "count",
     "problem",
     "worker",
     "reason",

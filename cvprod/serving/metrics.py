@@ -16,6 +16,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from cvprod.serving.resources import Resources
 
+from .metric_files import Reserved, reading
+
 # A worker is a process for good: asking the system for its number at every count costs a twentieth of a worker's time.
 _pid = os.getpid()
 
@@ -27,6 +29,8 @@ def _note_pid() -> None:
 
 os.register_at_fork(after_in_child=_note_pid)
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if hasattr(os, "posix_fallocate"):
+        prometheus.values.MmapedDict = Reserved
     _Stored = prometheus.values.MultiProcessValue(lambda: _pid)
 
     class _Value(_Stored):  # type: ignore[misc, valid-type]
@@ -110,7 +114,8 @@ class _Workers(multiprocess.MultiProcessCollector):
     """
 
     def collect(self) -> Iterable[prometheus.Metric]:
-        return self.merge([str(file) for file in Path(self._path).glob("*.db") if _begun(file)], accumulate=True)
+        with reading(Path(self._path)):
+            return self.merge([str(file) for file in Path(self._path).glob("*.db") if _begun(file)], accumulate=True)
 
 
 def _begun(file: Path) -> bool:

@@ -20,6 +20,7 @@ from starlette.datastructures import QueryParams
 from cvprod.serving import metrics
 from cvprod.serving.api import shedding
 from cvprod.serving.api.fastapi_app import make_api
+from cvprod.serving.api.forms import unsupported
 from cvprod.serving.context import Context
 from cvprod.serving.engine import Engine
 from cvprod.serving.errors import MEDIA_TYPE, ServiceError
@@ -55,6 +56,7 @@ class App(Context):
         super().__init__(engine, settings, swap=swap)
         state = settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))
         self.jobs = Store(settings.jobs or state / "jobs")
+        self._cross_origin = bool(settings.cors_origins)
         self._routes: dict[str, metrics.Route] = {}
         self.api = make_api(self, self.jobs)
 
@@ -64,7 +66,7 @@ class App(Context):
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        start = time.perf_counter()
+        start = scope.get("arrived") or time.perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if REQUEST_ID.fullmatch(given) else self.new_id()
@@ -109,7 +111,7 @@ class App(Context):
 
         headers: those that every answer gets. Counted and logged later, by `count_refused`.
         """
-        head = shedding.plain(data)
+        head = None if self._cross_origin else shedding.plain(data)
         if head is None or (wait := self.engine.turned_away()) is None:
             return b""
         self._refused += 1
@@ -155,7 +157,7 @@ class App(Context):
         key = self.identify(headers, scope) if self.guarded else None
         kind = headers.get(b"content-type", b"application/octet-stream").decode("latin-1").lower()
         if not kind.startswith(_RAW):
-            raise ServiceError("media-type-unsupported")
+            raise unsupported(kind)
         probabilities = bool(scope["query_string"]) and self._wants_probabilities(scope["query_string"])
         body = await self.read_body(headers, receive)
         if not body:
@@ -205,6 +207,8 @@ class App(Context):
         self, scope: dict, receive: Callable, send: Callable, headers: dict[bytes, bytes], request_id: str, start: float
     ) -> None:
         path, code, begun = scope["path"], 500, False
+        if scope["method"] == "HEAD":  # is GET without its body, which the server leaves out
+            scope = {**scope, "method": "GET"}
         scope.setdefault("state", {}).update(request_id=request_id, received=start)
 
         async def watched(message: dict) -> None:
@@ -225,7 +229,7 @@ class App(Context):
                 log.exception("fault", extra={"event": "fault", "request_id": request_id, "route": path})
             if not begun:  # else FastAPI has told the caller already
                 code = problem.status
-                body = problem.body(request_id)
+                body = problem.body(request_id, told_as_error=path.startswith("/v2"))
                 await send(
                     {
                         "type": "http.response.start",
