@@ -10,6 +10,7 @@ transparency is dropped, EXIF orientation is applied, and all other metadata is 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -298,15 +299,30 @@ def _jpeg(data: bytes) -> Header:
         raise InvalidImage("image-unsupported", f"A JPEG with {bits} bits is not accepted, only with 8.")
     if channels not in (1, 3):
         raise InvalidImage("image-colour-unsupported", "A JPEG in CMYK or YCCK is not accepted. Send grey or RGB.")
-    # In compressed data every 0xFF is followed by 0x00, so these two can only be markers (or lie in metadata).
-    if data.count(b"\xff\xda", position) > MAX_SCANS:
-        raise InvalidImage("image-corrupt", f"The JPEG file has more than {MAX_SCANS} scans.")
-    end = data.rfind(b"\xff\xd9")
-    if end < position:
-        raise InvalidImage("image-truncated", "The JPEG file has no end marker.")
-    if data[end + 2 :].strip(b"\0"):
-        raise InvalidImage("image-trailing-data", f"{len(data) - end - 2} bytes follow the end of the JPEG file.")
+    _check_scans(data, position)
     return Header("JPEG", width, height, channels, bits, _orientation(b"".join(exif)))
+
+
+#: A marker inside or behind a scan: in compressed data 0xFF is followed by 0x00, or by a restart marker.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def _check_scans(data: bytes, position: int) -> None:
+    """From the first scan to the end marker. What follows that is no part of the picture and is never looked at: phones
+    and cameras put previews, gain maps, films and notes of their own there, some programs a line's end."""
+    scans = 0
+    for _ in range(MAX_SEGMENTS):
+        scans += data[position + 1] == 0xDA
+        if scans > MAX_SCANS:
+            break
+        length = data[position + 2 : position + 4]
+        found = _MARKER.search(data, position + 2 + int.from_bytes(length))
+        if found is None:
+            raise InvalidImage("image-truncated", "The JPEG file has no end marker.")
+        position = found.start()
+        if data[position + 1] == 0xD9:
+            return
+    raise InvalidImage("image-corrupt", f"The JPEG file has more than {MAX_SCANS} scans.")
 
 
 # --- PNG: W3C PNG, third edition ---------------------------------------------------------------------------
