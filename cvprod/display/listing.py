@@ -68,7 +68,8 @@ _LANGUAGES = {
 def show_file(name: str, *, start: str | None = None, end: str | None = None) -> None:
     """Display a file of `deploy/`, or the part from the line with `start` to the next line with `end`.
 
-    name: path below deploy/, such as "edge/raspberrypi/install.sh", or from the root where it begins with ".github/".
+    name: path below deploy/, such as "edge/raspberrypi/install.sh", or from the root where it begins with ".github/" or
+    "terraform/".
     Raises FileNotFoundError, and ValueError for a
     `start` or `end` that is not in it.
     """
@@ -77,7 +78,7 @@ def show_file(name: str, *, start: str | None = None, end: str | None = None) ->
 
 def file_listing(name: str, *, start: str | None = None, end: str | None = None) -> str:
     """Return the Markdown that `show_file` displays: a line naming the file, then its text."""
-    place = name if name.startswith(".github/") else f"deploy/{name}"
+    place = name if name.startswith((".github/", "terraform/")) else f"deploy/{name}"
     path = project_file(place)
     lines = _between(list(enumerate(path.read_text("utf-8").splitlines(), 1)), start, end, name)
     code = textwrap.dedent("\n".join(text for _, text in lines)).strip("\n")
