@@ -2,7 +2,8 @@
 
 A watcher is any object with `seen(observation)`, and with `close()` if it holds something. It is called in the worker's
 event loop, one turn after the answer was written: it must be quick (put slow work into a thread), and an error in it is
-logged and counted, and never reaches the caller. A filter takes the verdicts of a request and returns those that may be
+logged and counted, and never reaches the caller. If it has `failed(route, code, request_id, traceparent, seconds)`,
+it hears of answers from 500 on, too. A filter takes the verdicts of a request and returns those that may be
 said; an error in it refuses the answer, since what it was to hide must not leave.
 
 To add a part, give it a setting (a field of `settings.Settings`, such as `records: Path | None`) and a line in `PARTS`.
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     from .context import Context
 
 #: Setting to module:function.
-PARTS: dict[str, str] = {}
+PARTS: dict[str, str] = {
+    "records": "cvprod.serving.records:attach",
+    "tracing": "cvprod.serving.tracing:attach",
+    "output": "cvprod.serving.output:attach_filter",
+    "watch_queries": "cvprod.serving.output:attach_watch",
+    "shadow": "cvprod.rollout.shadow:attach",
+}
 
 
 def attach(context: Context) -> None:

@@ -124,6 +124,8 @@ class Context:
     async def read_body(self, headers: dict[bytes, bytes], receive: Callable, limit: int = 0) -> bytes:
         """The request's body. Raises ServiceError (body-too-large) as soon as that is known."""
         limit = limit or self.settings.max_body_bytes
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise ServiceError("encoding-unsupported", headers={"Accept-Encoding": "identity"})
         said = headers.get(b"content-length", b"")
         if said.isdigit() and int(said) > limit:
             raise ServiceError(
@@ -249,6 +251,14 @@ class Context:
             except Exception:
                 self._at_fault(watcher)
 
+    def failed(self, route: str, code: int, request_id: str, traceparent: str, seconds: float) -> None:
+        """Tell the watchers that have `failed` of an answer from 500 on."""
+        for watcher in self.watchers:
+            try:
+                getattr(watcher, "failed", lambda *_: None)(route, code, request_id, traceparent, seconds)
+            except Exception:
+                self._at_fault(watcher)
+
     def close(self) -> None:
         """Close the watchers; what they hold in memory would be lost."""
         for watcher in self.watchers:
@@ -268,7 +278,8 @@ class Context:
     async def _swap_here(self, card: Path | None) -> str:
         try:
             path = card or self.settings.model
-            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, path, self.settings.device)
+            options = (path, self.settings.device, self.settings.model_keys)
+            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, *options)
         except ModelError as error:
             raise ServiceError("model-refused", str(error)) from None
         self.engine.swap(model)

@@ -31,12 +31,15 @@ import msgspec
 
 from .context import Context
 from .errors import ServiceError
+from .images import without_metadata
 from .logs import log
 from .verdict import encode, image_result, not_an_image
 
 MAX_IMAGES = 1000
 MAX_BYTES = 64 * 2**20
 MAX_JOBS = 200
+RESERVE = 16 * 2**20  # bytes that jobs leave free on their disk
+BLOCK = 4096  # that a file takes at least
 KEPT_SECONDS = 24 * 3600.0
 DONE = "done"
 
@@ -95,11 +98,14 @@ class Store:
             raise ServiceError(
                 "overloaded", f"{MAX_JOBS} jobs are kept already; delete some.", headers={"Retry-After": "60"}
             )
+        left = shutil.disk_usage(self.folder).free - sum(map(len, pictures)) - BLOCK * len(pictures)
+        if left < RESERVE:  # the metrics and the model's copy may lie on the same disk, and /tmp in memory
+            raise ServiceError("overloaded", "The disk is full: no job now.", headers={"Retry-After": "30"})
         scratch = self._scratch(job)
         try:
             scratch.mkdir()
             for i, picture in enumerate(pictures):
-                (scratch / f"{i:05d}").write_bytes(picture)
+                (scratch / f"{i:05d}").write_bytes(without_metadata(picture))
             document = {"created": time.time(), "images": len(pictures), "owner": owner, "sha256": digest}
             (scratch / "job.json").write_text(json.dumps(document))
             try:

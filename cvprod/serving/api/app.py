@@ -20,12 +20,14 @@ from starlette.datastructures import QueryParams
 from cvprod.serving import metrics
 from cvprod.serving.api import shedding
 from cvprod.serving.api.fastapi_app import make_api
+from cvprod.serving.api.forms import unsupported
 from cvprod.serving.context import Context
 from cvprod.serving.engine import Engine
 from cvprod.serving.errors import MEDIA_TYPE, ServiceError
 from cvprod.serving.jobs import Store
 from cvprod.serving.logs import log
 from cvprod.serving.settings import Settings
+from cvprod.serving.tracing import trace_id
 from cvprod.serving.verdict import InspectionOfOne, ModelInfo, encode
 
 REQUEST_ID = re.compile(shedding.NAME)
@@ -54,6 +56,7 @@ class App(Context):
         super().__init__(engine, settings, swap=swap)
         state = settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))
         self.jobs = Store(settings.jobs or state / "jobs")
+        self._cross_origin = bool(settings.cors_origins)
         self._routes: dict[str, metrics.Route] = {}
         self.api = make_api(self, self.jobs)
 
@@ -63,7 +66,7 @@ class App(Context):
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        start = time.perf_counter()
+        start = scope.get("arrived") or time.perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if REQUEST_ID.fullmatch(given) else self.new_id()
@@ -99,7 +102,7 @@ class App(Context):
                 }
             )
             await send({"type": "http.response.body", "body": body})
-            self._account(route, code, start, request_id, images)
+            self._account(route, code, start, request_id, headers.get(b"traceparent", b""), images)
             return
         await self._through(scope, receive, send, headers, request_id, start)
 
@@ -108,7 +111,7 @@ class App(Context):
 
         headers: those that every answer gets. Counted and logged later, by `count_refused`.
         """
-        head = shedding.plain(data)
+        head = None if self._cross_origin else shedding.plain(data)
         if head is None or (wait := self.engine.turned_away()) is None:
             return b""
         self._refused += 1
@@ -124,9 +127,13 @@ class App(Context):
         metrics.REJECTED.labels(problem.slug).inc()
         return tuple((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
 
-    def _account(self, route: metrics.Route, code: int, start: float, request_id: str, images: int = 0) -> None:
+    def _account(
+        self, route: metrics.Route, code: int, start: float, request_id: str, parent: bytes = b"", images: int = 0
+    ) -> None:
         seconds = time.perf_counter() - start
         route.done(code, seconds)
+        if code >= 500 and self.watchers:
+            self.failed(route.name, code, request_id, parent.decode("latin-1"), seconds)
         if self._access:
             log.info(
                 "request",
@@ -136,6 +143,7 @@ class App(Context):
                     "code": code,
                     "ms": round(seconds * 1e3, 3),
                     "request_id": request_id,
+                    "trace_id": trace_id(parent.decode("latin-1"), request_id),
                     "model": self.engine.model.version,
                     "images": images,
                 },
@@ -149,7 +157,7 @@ class App(Context):
         key = self.identify(headers, scope) if self.guarded else None
         kind = headers.get(b"content-type", b"application/octet-stream").decode("latin-1").lower()
         if not kind.startswith(_RAW):
-            raise ServiceError("media-type-unsupported")
+            raise unsupported(kind)
         probabilities = bool(scope["query_string"]) and self._wants_probabilities(scope["query_string"])
         body = await self.read_body(headers, receive)
         if not body:
@@ -199,6 +207,8 @@ class App(Context):
         self, scope: dict, receive: Callable, send: Callable, headers: dict[bytes, bytes], request_id: str, start: float
     ) -> None:
         path, code, begun = scope["path"], 500, False
+        if scope["method"] == "HEAD":  # is GET without its body, which the server leaves out
+            scope = {**scope, "method": "GET"}
         scope.setdefault("state", {}).update(request_id=request_id, received=start)
 
         async def watched(message: dict) -> None:
@@ -219,7 +229,7 @@ class App(Context):
                 log.exception("fault", extra={"event": "fault", "request_id": request_id, "route": path})
             if not begun:  # else FastAPI has told the caller already
                 code = problem.status
-                body = problem.body(request_id)
+                body = problem.body(request_id, told_as_error=path.startswith("/v2"))
                 await send(
                     {
                         "type": "http.response.start",
@@ -237,4 +247,4 @@ class App(Context):
         route = self._routes.get(template)
         if route is None:
             route = self._routes[template] = metrics.Route(template)
-        self._account(route, code, start, request_id)
+        self._account(route, code, start, request_id, headers.get(b"traceparent", b""))

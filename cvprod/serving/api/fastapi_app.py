@@ -29,6 +29,7 @@ def make_api(app: Context, store: Store) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # behind a proxy that ends TLS it would lead to http://
         description="Pictures of hot-rolled steel in, defect classes out. Problems come as application/problem+json.",
     )
 
@@ -127,7 +128,8 @@ def _errors(api: FastAPI) -> None:
     def answer(request: Request, problem: ServiceError) -> Response:
         metrics.REJECTED.labels(problem.slug).inc()
         request_id = getattr(request.state, "request_id", "")
-        return Response(problem.body(request_id), problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
+        body = problem.body(request_id, told_as_error=request.url.path.startswith("/v2"))
+        return Response(body, problem.status, headers=problem.headers, media_type=MEDIA_TYPE)
 
     @api.exception_handler(ServiceError)
     async def known(request: Request, error: ServiceError) -> Response:

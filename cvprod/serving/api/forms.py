@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from cvprod.serving.context import Context
-from cvprod.serving.errors import ServiceError
+from cvprod.serving.errors import KINDS, ServiceError
 
 
 def asked_by(request: Request) -> dict[str, Any]:
@@ -21,6 +21,13 @@ def asked_by(request: Request) -> dict[str, Any]:
         "traceparent": request.headers.get("traceparent", ""),
         "caller": key.name if key else "",
     }
+
+
+def unsupported(kind: str) -> ServiceError:
+    """The problem with this Content-Type."""
+    shown = "".join(c for c in kind[:60] if c.isascii() and c.isprintable())
+    advice = KINDS["media-type-unsupported"].advice
+    return ServiceError("media-type-unsupported", f"{shown or 'No Content-Type'} is not accepted. {advice}")
 
 
 class _Form(MultiPartParser):
@@ -36,7 +43,7 @@ async def read_images(context: Context, request: Request, *, limit: int, max_ima
     """The pictures of a multipart request. Raises ServiceError."""
     headers = dict(request.scope["headers"])
     if headers.get(b"content-type", b"").lower().partition(b";")[0].strip() != b"multipart/form-data":
-        raise ServiceError("media-type-unsupported")
+        raise unsupported(headers.get(b"content-type", b"").decode("latin-1"))
     body = await context.read_body(headers, request.receive, limit)
     if not body:
         raise ServiceError("body-empty")

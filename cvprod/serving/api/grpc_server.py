@@ -6,8 +6,10 @@ that a protobuf release could refuse, and no clash with a client library that br
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,6 +23,7 @@ from cvprod.serving.api import oip, shedding
 from cvprod.serving.context import Context
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.logs import log
+from cvprod.serving.settings import SettingsError
 
 SERVICE = "inference.GRPCInferenceService"
 _DESCRIPTOR = Path(__file__).parents[1] / "oip.binpb"
@@ -28,6 +31,7 @@ _STATUS = {
     400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.INVALID_ARGUMENT, 415: grpc.StatusCode.INVALID_ARGUMENT,
     422: grpc.StatusCode.INVALID_ARGUMENT, 429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 
 
@@ -80,6 +84,37 @@ class Service:
             )  # fmt: skip
 
         return grpc.method_handlers_generic_handler(SERVICE, {name: method(name) for name in self.calls()})
+
+    def health(self) -> grpc.GenericRpcHandler:
+        """grpc.health.v1, which load balancers and Kubernetes' gRPC probes ask. Its two messages hold one field each,
+        and are read and written here by hand."""
+
+        def asked(data: bytes) -> str:  # field 1, a text
+            return data[2:].decode() if data[:1] == b"\x0a" else ""
+
+        def status(name: str) -> bytes:  # field 1: 1 serving, 2 not serving, 3 unknown service
+            known = name in ("", SERVICE, self.app.engine.model.name)
+            return b"\x08\x01" if known and self._fine else b"\x08\x02" if known else b"\x08\x03"
+
+        async def check(name: str, context: Any) -> bytes:
+            if (found := status(name)) == b"\x08\x03":
+                await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+            return found
+
+        async def watch(name: str, context: Any) -> AsyncGenerator[bytes, None]:
+            said = b""
+            while True:
+                if (found := status(name)) != said:
+                    yield (said := found)
+                await asyncio.sleep(0.2)
+
+        return grpc.method_handlers_generic_handler(
+            "grpc.health.v1.Health",
+            {
+                "Check": grpc.unary_unary_rpc_method_handler(check, request_deserializer=asked),
+                "Watch": grpc.unary_stream_rpc_method_handler(watch, request_deserializer=asked),
+            },
+        )
 
     async def _guard(self, name: str, request: Any, context: Any) -> Any:
         start, code = time.perf_counter(), 200
@@ -172,8 +207,12 @@ async def serve(app: Context, host: str, port: int) -> grpc.aio.Server:
         ("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", app.settings.max_body_bytes),
         ("grpc.max_concurrent_streams", 256),
     ])  # fmt: skip
-    server.add_generic_rpc_handlers((Service(app).handler(),))
-    if server.add_insecure_port(f"{host}:{port}") != port:
-        raise OSError(f"gRPC port {port} is taken")
+    service = Service(app)
+    server.add_generic_rpc_handlers((service.handler(), service.health()))
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        server.add_insecure_port(place)
+    except RuntimeError:
+        raise SettingsError(f"gRPC cannot listen on {place}") from None
     await server.start()
     return server

@@ -62,9 +62,12 @@ def check_tensor(app: Context, name: str, datatype: str, shape: list[int]) -> np
 
 
 def check_values(tiles: np.ndarray) -> np.ndarray:
-    """Grey levels: numbers from 0 to 255. Raises ServiceError."""
+    """Grey levels: numbers from 0 to 255. Raises ServiceError, also for what was scaled to 0..1: the network would call
+    it a nearly black tile, with confidence."""
     if tiles.dtype != np.uint8 and not (np.isfinite(tiles).all() and tiles.min() >= 0 and tiles.max() <= 255):
         raise ServiceError("invalid-request", "Grey levels are numbers from 0 to 255.")
+    if tiles.dtype != np.uint8 and tiles.max() <= 1 and (tiles % 1).any():
+        raise ServiceError("invalid-request", "These look scaled to 0..1. Send grey levels from 0 to 255, unscaled.")
     return tiles
 
 

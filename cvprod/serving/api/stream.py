@@ -9,8 +9,8 @@ Each binary message is one picture; each answer is a JSON text with the frame's 
 
 Metrics count every frame that is answered as one request of this route, timed from the message read to the answer sent.
 
-Close codes: 1000 done, 1003 a text message, 1009 a frame over the limit, 1008 no key or too many requests, 1012 going
-down.
+Close codes: 1000 done, 1003 a text message, 1009 a frame over the limit, 1008 no key, another origin or too many
+requests, 1012 going down.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ def router(app: Context) -> APIRouter:
         except ServiceError as problem:
             await socket.close(1012 if isinstance(problem, Draining) else 1008, problem.slug)
             return
+        if not same_origin(socket, app.settings.cors_origins):
+            await socket.close(1008, "this page may not: its origin is another")
+            return
         if policy not in ("newest", "all"):
             await socket.close(1008, "policy is newest or all")
             return
@@ -50,6 +53,21 @@ def router(app: Context) -> APIRouter:
         await session.run()
 
     return made
+
+
+def same_origin(socket: WebSocket, allowed: str) -> bool:
+    """Whether a page may open this stream. A browser lets every page try, and sends no key with it: without this, any
+    page that is open inside the plant could feed the service. A program sends no Origin.
+
+    allowed: origins beside the service's own, as `cors_origins`.
+    """
+    origin = socket.headers.get("origin")
+    return (
+        origin is None
+        or origin.partition("://")[2] == socket.headers.get("host", "")
+        or allowed.strip() == "*"
+        or origin in {given.strip() for given in allowed.split(",")}
+    )
 
 
 class _Session:

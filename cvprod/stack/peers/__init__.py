@@ -18,9 +18,12 @@ from cvprod.repo import root
 HERE = Path(__file__).parent
 
 
-def environment(name: str) -> Path:
-    """The Python of a peer's environment, created when it is missing or its lock has changed. Raises RuntimeError."""
-    lock = HERE / f"{name}.txt"
+def environment(name: str, locks: Path = HERE) -> Path:
+    """The Python of a peer's environment, created when it is missing or its lock has changed. Raises RuntimeError.
+
+    `locks` is the folder with NAME.txt: tests keep tools that clash with the book's packages in the same way.
+    """
+    lock = locks / f"{name}.txt"
     if not lock.is_file():
         return Path(sys.executable)
     folder = root() / "_build" / "peers" / name

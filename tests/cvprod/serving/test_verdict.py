@@ -125,7 +125,7 @@ def test_every_interface_is_watched(make_app, tmp_path):
         with client.websocket_connect("/v1/stream") as stream:
             stream.send_bytes(JPEG)
             stream.receive_json()
-        tensor = {"name": "pixels", "datatype": "FP32", "shape": [1, 1, 96, 96], "data": [0.6] * 96 * 96}
+        tensor = {"name": "pixels", "datatype": "FP32", "shape": [1, 1, 96, 96], "data": [100.4] * 96 * 96}
         assert client.post("/v2/models/steel/infer", json={"inputs": [tensor]}).status_code == 200
         job = client.post("/v1/jobs", files=[("images", JPEG)]).json()["id"]
     assert [seen.caller for seen in watcher.observed] == ["line 3"] * 4
@@ -133,7 +133,7 @@ def test_every_interface_is_watched(make_app, tmp_path):
     routes = [seen.route for seen in watcher.observed]
     assert routes == ["/v1/inspect", "/v1/inspect", "/v1/stream", "/v2/models/{name}/infer", "/v1/jobs"]
     assert len({seen.request_id for seen in watcher.observed}) == 5 and all(s.request_id for s in watcher.observed)
-    assert watcher.observed[3].tiles.dtype == np.uint8 and (watcher.observed[3].tiles == 1).all()
+    assert watcher.observed[3].tiles.dtype == np.uint8 and (watcher.observed[3].tiles == 100).all()
 
 
 def test_an_error_in_a_watcher_is_counted_and_reaches_nobody(make_app, caplog):

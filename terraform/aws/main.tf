@@ -1,0 +1,40 @@
+# What several files need: names, labels, and the numbers that follow from the contract and from the service.
+
+locals {
+  labels = merge({
+    project     = var.name
+    environment = var.environment
+    managed-by  = "terraform"
+  }, var.labels)
+
+  account_id = data.aws_caller_identity.current.account_id
+  arn        = "arn:${data.aws_partition.current.partition}" # how names begin
+  here       = "${var.region}:${local.account_id}"
+  zones      = slice(sort(data.aws_availability_zones.available.names), 0, 2)
+
+  contract = yamldecode(file(coalesce(var.contract_file, "${path.module}/../../deploy/contract.yaml")))
+
+  port = 8000
+
+  # Whoever closes an idle connection first must be the balancer: a request that it sends into a connection which the
+  # service is just closing comes back as 502.
+  balancer_idle_seconds = 60
+  service_idle_seconds  = local.balancer_idle_seconds + 15
+
+  # A task that ends stays reachable until the balancer has noticed, then finishes what it has begun.
+  drain_delay_seconds = 5
+  drain_seconds       = 20
+  stop_seconds        = local.drain_delay_seconds + local.drain_seconds + 15
+
+  settings = {
+    CVPROD_HOST              = "0.0.0.0"
+    CVPROD_PORT              = tostring(local.port)
+    CVPROD_GRPC_PORT         = "0"
+    CVPROD_WORKERS           = tostring(var.vcpu)
+    CVPROD_API_KEYS          = "/run/keys/api-keys"
+    CVPROD_LATENCY_BUDGET_MS = tostring(local.contract.p99_latency_ms.limit)
+    CVPROD_IDLE_SECONDS      = tostring(local.service_idle_seconds)
+    CVPROD_DRAIN_DELAY       = tostring(local.drain_delay_seconds)
+    CVPROD_DRAIN_SECONDS     = tostring(local.drain_seconds)
+  }
+}
