@@ -90,6 +90,7 @@ def draw(
         _panel(ax, panel, found, start)
     for ax in axes.flat[len(panels) :]:
         ax.axis("off")
+    plt.close(fig)  # or the notebook shows it a second time, by itself
     return fig, empty
 
 

@@ -88,7 +88,7 @@ _CURES = (
     ("opset", "export again with an older opset_version, or update onnxruntime"),
     ("xternal", "its weights lie in a file beside it: export with external_data=False, so that one file holds all"),
     ("not a registered function", "it needs operators that this runtime does not have"),
-    ("Protobuf parsing failed", "the file is cut short or damaged: copy it again"),
+    ("rotobuf parsing failed", "the file is cut short or damaged: copy it again"),
 )
 
 
@@ -99,7 +99,8 @@ def why_not(data: bytes, error: str) -> str:
     for magic, reason in _NO_MODEL:
         if data[:200].lstrip().startswith(magic):
             return reason
-    said = re.sub(r"\S*/\S*", "...", error.partition("FAIL : ")[2] or error).strip()[:300]  # its words hold paths
+    words = error.rpartition(" : ")[2] if error.startswith("[ONNX") else error
+    said = re.sub(r"\S*/\S*", "...", words).strip()[:300]  # its words hold paths
     cures = [cure for words, cure in _CURES if words in error]
     return f"this runtime cannot open the model: {said.rstrip('.')}" + "".join(f"; {cure}" for cure in cures[:1])
 

@@ -27,7 +27,8 @@ def ask(port: int, picture: bytes, connection: http.client.HTTPConnection | None
     sent = time.monotonic()
     connection.request("POST", "/v1/inspect", picture, {"Content-Type": "image/jpeg"})
     answer = connection.getresponse()
-    found = json.loads(answer.read())
+    body = answer.read()
+    found = json.loads(body) if "json" in answer.headers.get("Content-Type", "") else {}  # a proxy says it in HTML
     version = found.get("model", {}).get("version", "")
     return Call(sent, time.monotonic(), answer.status, found.get("label", ""), version)
 

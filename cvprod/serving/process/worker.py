@@ -361,7 +361,9 @@ class Worker:
         self.factory = lambda: Connection(config=config, server_state=self.state, app_state={})
         self.channel.setblocking(False)
         loop.add_reader(self.channel.fileno(), self._heard)
-        if not self.spare:
+        if self.spare:
+            name_process("spare")
+        else:
             await self._open()
         self.say(b"R%d" % os.getpid())
         tick = asyncio.create_task(self._tick())
@@ -559,7 +561,7 @@ def nursery(channel: socket.socket, *, grpc: bool = True) -> int:
 
 def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
     """A fork's life; its exit status."""
-    name_process("spare" if spare else "worker")
+    name_process("spare, starting" if spare else "worker")
     settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if settings.pin and len(cores) == settings.workers > 1:

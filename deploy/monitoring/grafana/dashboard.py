@@ -199,12 +199,17 @@ def inspection() -> model.Dashboard:
         graph(
             "Predictions", "Images a second by label. A mix that moves is the first sign of drift.",
             {"{{label}}": f"sum by (label) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"},
-            "none", width=12, stacked=True,
+            "none", width=8, stacked=True,
         ),
         graph(
             "Share for review", "Answers so unsure that a human is asked, by version of the model.",
             {"{{model_version}}": f"sum by (model_version) (rate(cvprod_review_total{{{HERE}}}[{rate}])) / "
-             f"sum by (model_version) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"}, "percentunit", width=12,
+             f"sum by (model_version) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"}, "percentunit", width=8,
+        ),
+        graph(
+            "Records and watchers", "Pictures of which a record was written or lost; errors in what watches.",
+            {"{{outcome}}": f"sum by (outcome) (rate(cvprod_records_total{{{HERE}}}[{rate}]))",
+             "errors": f"sum(rate(cvprod_watcher_faults_total{{{HERE}}}[{rate}])) or vector(0)"}, "none", width=8,
         ),
     ):  # fmt: skip
         made.with_panel(panel)

@@ -135,14 +135,6 @@ def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
     done, _ = run(tmp_path, ["notebooks", "tests"], processes=3)
     assert done.returncode == 0 and "25 passed" in done.stdout, done.stdout + done.stderr
     assert "s" in (tmp_path / "order").read_text()[:-1], "the site came last"
-    # Where nothing else is left, processes wait with their last tests, and all comes to an end.
-    for number in range(1, 12):
-        (tmp_path / f"tests/test_{number}.py").unlink()
-    for processes in (2, 3):
-        for name in ("01_a", "02_b", "ledger"):
-            (tmp_path / name).unlink()
-        done, _ = run(tmp_path, ["notebooks", "tests"], processes=processes)
-        assert done.returncode == 0 and "14 passed" in done.stdout, done.stdout + done.stderr
 
 
 class Node:
