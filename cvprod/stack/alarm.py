@@ -87,6 +87,9 @@ def sound(
     Raises:
         RuntimeError: the webhook was not told in time.
     """
+    # Prometheus looks for whom to ask every five seconds; quiet is counted from when it has begun to ask.
+    if not until(lambda: prometheus.query("count(up{job='inspection'} == 1)"), patience):
+        raise RuntimeError(f"Prometheus has asked no service within {patience:g} s")
     begun = time.time()
     time.sleep(quiet)
     early = tuple(one.name for one in webhook.notices if one.name != "Watchdog")
