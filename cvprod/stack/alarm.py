@@ -132,6 +132,6 @@ def sound(
     at = {
         "scraped": float(after.min()) if len(after) else breach, "over": states.get("over", told),
         "firing": states.get("firing", told), "told": told, "mended": mended,
-        "well": states.get("well", resolved), "resolved": resolved,
+        "well": min(states.get("well", resolved), resolved), "resolved": resolved,
     }  # fmt: skip
     return Alarm(quiet, **{key: float(moment - breach) for key, moment in at.items()}, early=early, series=lines)

@@ -12,7 +12,9 @@ from cvprod.costs import load_prices, rules
 from cvprod.repo import root
 
 FOLDER = root() / "deploy/monitoring"
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian package prometheus)")
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="needs promtool (Debian package prometheus)"
+)
 
 
 def promtool(*words):
