@@ -3,7 +3,8 @@
 Its folders follow the life of an image, and each imports only what stands before it here (a contract of import-linter
 in pyproject.toml, checked by `lint-imports` and the tests):
 
-* `files`, `repo`, `quiet`, `measure`, `contract`, `claims`, `ledger`: what everything is written, timed and judged by;
+* `files`, `repo`, `quiet`, `measure`, `contract`, `claims`, `ledger`, `reference`: what everything is written, timed
+  and judged by;
 * `surface` makes the image, `models` classify it, `footprint`, `optimize` and `runtimes` make that small and fast;
 * `edge` and `serving` deploy it;
 * `monitoring`, `rollout` and `mlops` keep it right, `costs` and `security` judge it;

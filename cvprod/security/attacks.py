@@ -59,7 +59,7 @@ def pgd(
 
 
 def fgsm(model: nn.Module, images: np.ndarray, labels: np.ndarray, epsilon: float) -> np.ndarray:
-    """One step of the whole budget: Goodfellow and others, arXiv:1412.6572. See `pgd`, of which it is the first step."""
+    """One step of the whole budget, from the tile itself: Goodfellow and others, arXiv:1412.6572. See `pgd`."""
     return pgd(model, images, labels, epsilon, steps=1)
 
 
