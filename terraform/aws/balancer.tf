@@ -16,11 +16,12 @@ resource "aws_acm_certificate" "this" {
   }
 }
 
+# One name, so one record.
 resource "aws_route53_record" "validation" {
   zone_id         = aws_route53_zone.this.zone_id
-  name            = one(aws_acm_certificate.this.domain_validation_options).resource_record_name
-  type            = one(aws_acm_certificate.this.domain_validation_options).resource_record_type
-  records         = [one(aws_acm_certificate.this.domain_validation_options).resource_record_value]
+  name            = join("", aws_acm_certificate.this.domain_validation_options[*].resource_record_name)
+  type            = "CNAME"
+  records         = aws_acm_certificate.this.domain_validation_options[*].resource_record_value
   ttl             = 300
   allow_overwrite = true
 }

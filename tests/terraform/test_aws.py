@@ -17,6 +17,8 @@ from cvprod.stack.program import Program, free_port
 
 from . import stacks
 
+#: Two to three minutes on a quiet machine, most of it waiting; much more where others compute as well.
+pytestmark = pytest.mark.timeout(1800)
 REGION = "eu-central-1"
 LIMITS = contract.load_contract()
 SERVICES = (
