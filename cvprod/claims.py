@@ -25,6 +25,8 @@ from typing import TypeVar
 from cvprod import measure
 
 MODE = "CVPROD_CLAIMS"
+#: Class of the note on a page where a relation does not hold.
+NOTE_CLASS = "claim-note"
 MODES = ("reader", "strict", "publish")
 T = TypeVar("T")
 
@@ -118,7 +120,8 @@ def _note(told: str, *, disturbed: bool) -> None:
     why = " Something else was using this machine's cores." if disturbed else ""
     display(
         HTML(
-            '<div class="admonition warning claim-note" role="note"><p class="admonition-title">Not on this machine</p>'
+            f'<div class="admonition warning {NOTE_CLASS}" role="note">'
+            '<p class="admonition-title">Not on this machine</p>'
             f"<p>Elsewhere this holds; here it did not: {html.escape(told)}.{why}</p></div>"
         )
     )

@@ -22,18 +22,23 @@ def deploy_file(name: str) -> Path:
 
     Raises FileNotFoundError where neither a checkout nor the installed package has it.
     """
-    path = root() / "deploy" / name
+    return project_file(f"deploy/{name}")
+
+
+def project_file(name: str) -> Path:
+    """The same for any file that an installed package carries along, such as ".github/workflows/test.yml"."""
+    path = root() / name
     if path.is_file():
         return path
     try:
-        carried = [f for f in metadata.files("cvprod") or [] if f.as_posix().endswith(f"cvprod/deploy/{name}")]
+        carried = [f for f in metadata.files("cvprod") or [] if f.as_posix().endswith(f"cvprod/{name}")]
     except metadata.PackageNotFoundError:
         carried = []
     for file in carried:
         located = Path(str(file.locate()))
         if located.is_file():
             return located
-    raise FileNotFoundError(f"deploy/{name} was not found; run from a clone of the repository.")
+    raise FileNotFoundError(f"{name} was not found; run from a clone of the repository.")
 
 
 def repository() -> str:

@@ -1,5 +1,6 @@
 """The house holds together: one address, one lock, workflows that validate, a Makefile that says what it offers."""
 
+import os
 import re
 import subprocess
 import sys
@@ -62,10 +63,44 @@ def test_hardware_workflow_offers_every_tag():
     assert set(offered["inputs"]["tag"]["options"]) == HARDWARE_TAGS
 
 
+def test_contributing_names_every_hardware_tag():
+    (listed,) = re.findall(r"hardware\*\* carry its tag \((.*?)\)", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    assert set(re.findall(r"`(\w+)`", listed)) == HARDWARE_TAGS
+
+
 def test_make_help_lists_the_promised_targets():
     done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
     listed = {line.split()[0] for line in done.stdout.splitlines()}
     assert {"book", "test", "lint", "serve-book", "refresh-lock", "hardware", "clean", "help"} <= listed
+
+
+@pytest.mark.parametrize(
+    ("words", "claims", "runs"),
+    [
+        (["book"], "", "-m cvprod.book.build$"),
+        (["book", "CHAPTER=05"], "", "-m cvprod.book.build --chapter 05$"),
+        (["test"], "strict", "-n auto .* notebooks tests$"),
+        (["test", "CHAPTER=5"], "strict", "-n0 .* notebooks/05_x.ipynb$"),
+        (["test", "CHAPTER=77"], "strict", None),
+    ],
+)
+def test_make_runs_one_chapter_or_all_and_tests_are_strict(tmp_path, words, claims, runs):
+    """Make with a Python that says what it was asked, in place of the environment's."""
+    says = f"""#!/bin/sh
+echo "claims=$CVPROD_CLAIMS $*" >> {tmp_path}/asked
+case "$*" in *"find 77") echo none >&2; exit 1;; *find*) echo notebooks/05_x.ipynb;; esac
+"""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/python").write_text(says)
+    (tmp_path / "bin/python").chmod(0o755)
+    (tmp_path / ".ready").touch()
+    command = ["make", *words, f"VENV={tmp_path}", "--assume-old", f"{tmp_path}/.ready"]
+    environment = {key: value for key, value in os.environ.items() if key not in ("CVPROD_CLAIMS", "MAKEFLAGS")}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert (done.returncode == 0) == (runs is not None), done.stdout + done.stderr
+    assert all(line.startswith(f"claims={claims} ") for line in asked)
+    assert re.search(runs, asked[-1]) if runs else "pytest" not in " ".join(asked)
 
 
 def test_hardware_target_wants_a_tag():

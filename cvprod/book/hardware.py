@@ -25,7 +25,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
-from cvprod.book.notebooks import BOOTSTRAP, HARDWARE_TAGS, committed, hardware, read, tags, write
+from cvprod.book.notebooks import HARDWARE_TAGS, bootstrap_extra, committed, hardware, read, tags, write
 from cvprod.repo import ROOT
 
 SETUP_TAG = "setup"
@@ -140,7 +140,7 @@ def _is_wanted(cell: nbformat.NotebookNode, tag: str) -> bool:
 
 
 def _is_setup(cell: nbformat.NotebookNode) -> bool:
-    return cell.cell_type == "code" and (SETUP_TAG in tags(cell) or cell.source.strip() == BOOTSTRAP)
+    return cell.cell_type == "code" and (SETUP_TAG in tags(cell) or bootstrap_extra(cell) is not None)
 
 
 def _scrub(output: nbformat.NotebookNode) -> nbformat.NotebookNode:

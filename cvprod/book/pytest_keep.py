@@ -73,16 +73,7 @@ class Kept:
             count += 1
             cell.execution_count = count
             cell.outputs = nbformat.from_dict(passed[cell.id][0].test_outputs)
-        # Here, because they bring SQLAlchemy, and most processes that run tests run no chapter.
-        from jupyter_cache import get_cache
-        from jupyter_cache.base import CacheBundleIn
-
-        seconds = sum(took for _, took in passed.values())
-        get_cache(str(self.cache)).cache_notebook_bundle(
-            CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds}),
-            check_validity=False,
-            overwrite=True,
-        )
+        build.keep(notebook, path, self.cache, sum(took for _, took in passed.values()))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,17 +3,17 @@
 ``pytest -p cvprod.book.pytest_turns -n auto notebooks tests`` starts one process more than there are cores
 (pytest-xdist), because tests of servers mostly wait. A chapter's cell that measures time, and a test that is marked
 ``alone``, run while every other process waits. All others run beside each other, so PyTorch is told to use one thread,
-and OpenMP not to spin for long where a test asks for more. Without ``-n`` there is one process, and nothing here does
-anything.
+and OpenMP not to spin for long where a test asks for more. Without ``-n`` there is one process, and there are no turns.
+At the end stands where the time went.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
@@ -28,9 +28,8 @@ from cvprod.book.build import SPIN
 from cvprod.files import locked
 
 NOTEBOOK, LEDGER = ".ipynb", "notebooks/ledger.ipynb"
-#: Units of work that are more than a file: chapters with odd and with even numbers, and what needs all of them.
-ODD, EVEN, SITE = "odd chapters", "even chapters", "tests/site"
-CHAPTERS = {ODD, EVEN}
+#: The unit of work that is more than a file: what needs all chapters.
+SITE = "tests/site"
 THREADS = "OMP_NUM_THREADS"
 #: Cells between two that measure time keep the machine, if they are few and take no longer than this [s].
 FEW, QUICK = 3, 1.0
@@ -140,6 +139,7 @@ class Worker:
         self._turn = ExitStack()
         self._let_in: Callable[[], None] | None = None  # while this process has the machine to itself
         self._took: dict[Path, float] = {}  # seconds of the last test of each file
+        self.seconds = {"alone": 0.0, "waited": 0.0}
         self._threads = os.environ.get(THREADS)
         self._limit("1")
         os.environ.setdefault(*SPIN)
@@ -151,8 +151,9 @@ class Worker:
         # A chapter's kernel lives for many cells, and says itself how many threads it uses.
         self._limit(self._threads if alone or isinstance(item, IPyNbCell) else "1")
         if self._let_in is None:
-            turn = self.turns.alone() if alone else self.turns.share(self._kind(item))
+            turn, asked = self.turns.alone() if alone else self.turns.share(self._kind(item)), time.monotonic()
             self._let_in = self._turn.enter_context(turn)
+            self.seconds["waited"] += time.monotonic() - asked
         long = None if alone or self._let_in is None else threading.Timer(QUICK, self._share)
         if long:
             long.start()
@@ -160,13 +161,18 @@ class Worker:
         try:
             return (yield)
         finally:
-            self._took[item.path] = time.monotonic() - begun
+            took = self._took[item.path] = time.monotonic() - begun
+            self.seconds["alone"] += took if alone else 0.0
             if long:
                 long.cancel()
                 long.join()
             if self._let_in is None or not soon(item, nextitem):
                 self._turn.close()
                 self._let_in = None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Tell the process that hands tests out where the time went."""
+        session.config.workeroutput["turns"] = self.seconds
 
     def _kind(self, item: pytest.Item) -> str:
         if isinstance(item, IPyNbCell) or item.nodeid.startswith(f"{SITE}/"):
@@ -188,51 +194,105 @@ class Worker:
 
 
 class ByFile(LoadScopeScheduling):
-    """A file's tests run in one process, in their order; so does every second chapter, and all tests of the site.
+    """A file's tests run in one process, in their order; chapters are handed out one by one, and all tests of the site
+    together.
 
-    The site is rendered from what the chapters put out, and its tests take longest: they come right after the chapters,
-    with the ledger, which shows what all of them measured.
+    Chapters come first, in all processes but one, so that no core idles while the last of them runs. The site is
+    rendered from what the chapters put out, and its tests take longest: they come right after the chapters, with the
+    ledger, which shows what all of them measured.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        if path == LEDGER or path.startswith(f"{SITE}/"):
-            return SITE
-        if path.endswith(NOTEBOOK):
-            number = re.match(r"\d+", Path(path).name)
-            return ODD if number and int(number[0]) % 2 else EVEN
-        return path
+        return SITE if path == LEDGER or path.startswith(f"{SITE}/") else path
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
         """Give the process more to do, and also those that waited for chapters of another one."""
         super().mark_test_complete(node, item_index, duration)
         for other in self.nodes:
-            if other is not node and self._only_site_left():
+            if other is not node and self.workqueue:
                 self._reschedule(other)
 
-    def _only_site_left(self) -> bool:
-        """Whether nothing but the site waits to be handed out."""
-        return list(self.workqueue) == [SITE]
+    def _elsewhere(self, node: WorkerController) -> int:
+        """How many other processes have chapters that have not ended."""
+        others = (work for other, work in self.assigned_work.items() if other is not node)
+        return sum(
+            any(_is_chapter(unit) and not all(cells.values()) for unit, cells in work.items()) for work in others
+        )
 
-    def _may_render(self, node: WorkerController) -> bool:
-        """Whether tests of the site that this process gets now will find all chapters executed; it works in order."""
-        elsewhere = (work for other, work in self.assigned_work.items() if other is not node)
-        ended = all(all(work[unit].values()) for work in elsewhere for unit in CHAPTERS & work.keys())
-        return ended and not CHAPTERS & self.workqueue.keys()
+    def _next(self, node: WorkerController) -> str | None:
+        """The unit of work that this process may take on; it works in order, so its own chapters end before."""
+        elsewhere, chapters_left = self._elsewhere(node), any(map(_is_chapter, self.workqueue))
+        at_a_time = max(min(2, self.numnodes), self.numnodes - 1)
+
+        def may(unit: str) -> bool:
+            if unit == SITE:
+                return not elsewhere and not chapters_left
+            return not _is_chapter(unit) or elsewhere < at_a_time
+
+        waiting = sorted(self.workqueue, key=lambda unit: unit != SITE)  # the site first, as soon as it may
+        return next(filter(may, waiting), None)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        if SITE in self.workqueue:
-            self.workqueue.move_to_end(SITE, last=not self._may_render(node))
-        super()._assign_work_unit(node)
+        unit = self._next(node)
+        if unit is not None:
+            self.workqueue.move_to_end(unit, last=False)
+            super()._assign_work_unit(node)
 
     def _reschedule(self, node: WorkerController) -> None:
         work = self.assigned_work.get(node, {})
-        if not self._only_site_left() or self._may_render(node):
+        if node.shutting_down or not self.workqueue or self._next(node) is not None:
             super()._reschedule(node)
-        elif CHAPTERS & work.keys() and self._pending_of(work) < 2 and not any(n.shutting_down for n in self.nodes):
-            # A process runs its last test when it is given another or told to end. Of two that run chapters, and
+        elif any(map(_is_chapter, work)) and self._pending_of(work) < 2 and not self._one_ends():
+            # A process runs its last test when it is given another or told to end. Of those that run chapters, and
             # would wait for each other, this one ends.
             node.shutdown()
+
+    def _one_ends(self) -> bool:
+        """Whether a process that was told to end still has something to run, after which the others are asked again."""
+        return any(node.shutting_down and self._pending_of(work) for node, work in self.assigned_work.items())
+
+
+def _is_chapter(unit: str) -> bool:
+    return unit.endswith(NOTEBOOK)
+
+
+class Clock:
+    """The plugin in the process that hands tests out: where the time went, told at the end.
+
+    Args:
+        most: files that are listed.
+    """
+
+    def __init__(self, most: int = 15) -> None:
+        self.most = most
+        self.begun = time.monotonic()
+        self.seconds: Counter[str] = Counter()
+        self.turns: Counter[str] = Counter()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Add a test's, or a cell's, time to that of its file."""
+        self.seconds[report.nodeid.split("::", 1)[0]] += report.duration
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController, error: object) -> None:
+        """Hear of a process how long it had the machine to itself, and how long it waited for a turn."""
+        self.turns.update(getattr(node, "workeroutput", {}).get("turns", {}))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """List the slowest files."""
+        if len(self.seconds) < 2:
+            return
+        terminalreporter.section("where the time went")
+        for name, seconds in self.seconds.most_common(self.most):
+            terminalreporter.write_line(f"{seconds:7.1f} s  {name}")
+        rest = self.seconds.total() - sum(seconds for _, seconds in self.seconds.most_common(self.most))
+        terminalreporter.write_line(f"{rest:7.1f} s  {max(0, len(self.seconds) - self.most)} other files")
+        wall = time.monotonic() - self.begun
+        told = f"{self.seconds.total():.0f} s of tests in {wall:.0f} s"
+        if self.turns:
+            told += f"; {self.turns['alone']:.0f} s of it alone on the machine, {self.turns['waited']:.0f} s of waiting"
+        terminalreporter.write_line(told)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own answer
@@ -254,6 +314,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """In a process that runs tests, before anything imports PyTorch: take turns with the others."""
     if hasattr(config, "workerinput"):
         config.pluginmanager.register(Worker(Turns(_lock_path(config.workerinput["testrunuid"]))))
+    else:
+        config.pluginmanager.register(Clock())
 
 
 @pytest.hookimpl(trylast=True)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from cvprod.costs.prices import Prices
 
 HOURS_PER_YEAR = 8760
+CLOUD_VM = "aws_c7i_large_eu"  # two virtual CPUs, in the region nearest to the plant
+#: The entries of the price list that this module computes with.
+USED = ("usd_in_eur", "electricity", CLOUD_VM, "edge_box", "edge_box_life", "edge_box_power", "edge_box_upkeep")
 KM_PER_MS_IN_FIBRE = 200.0  # light in glass covers about two thirds of 300 km in a millisecond
 
 
@@ -110,7 +113,7 @@ def cloud(
     """
     n = _machines(needed_tiles_per_s, tiles_per_s)
     tiles = _tiles_per_year(needed_tiles_per_s, hours_per_year)
-    a_year = n * prices.amount("cloud_vm_2vcpu", "EUR/h") * hours_per_year
+    a_year = n * prices.amount(CLOUD_VM, "EUR/h") * hours_per_year
     way_ms = network.added_ms(tile_bytes) if network.carries(needed_tiles_per_s, tile_bytes) else math.inf
     return Placement(
         "cloud",

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from IPython.display import Markdown, display
 
-from cvprod.repo import deploy_file, repository
+from cvprod.repo import project_file, repository
 
 
 def show_source(
@@ -54,13 +54,23 @@ def listing(
 
 
 #: Languages of listings, by the suffix of their file.
-_LANGUAGES = {".kt": "kotlin", ".swift": "swift", ".sh": "bash", ".yaml": "yaml", ".service": "ini", ".cfg": "text"}
+_LANGUAGES = {
+    ".kt": "kotlin",
+    ".swift": "swift",
+    ".sh": "bash",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".service": "ini",
+    ".cfg": "text",
+}
 
 
 def show_file(name: str, *, start: str | None = None, end: str | None = None) -> None:
     """Display a file of `deploy/`, or the part from the line with `start` to the next line with `end`.
 
-    name: path below deploy/, such as "edge/raspberrypi/install.sh". Raises FileNotFoundError, and ValueError for a
+    name: path below deploy/, such as "edge/raspberrypi/install.sh", or from the root where it begins with ".github/" or
+    "terraform/".
+    Raises FileNotFoundError, and ValueError for a
     `start` or `end` that is not in it.
     """
     display(Markdown(file_listing(name, start=start, end=end)))
@@ -68,11 +78,12 @@ def show_file(name: str, *, start: str | None = None, end: str | None = None) ->
 
 def file_listing(name: str, *, start: str | None = None, end: str | None = None) -> str:
     """Return the Markdown that `show_file` displays: a line naming the file, then its text."""
-    path = deploy_file(name)
+    place = name if name.startswith((".github/", "terraform/")) else f"deploy/{name}"
+    path = project_file(place)
     lines = _between(list(enumerate(path.read_text("utf-8").splitlines(), 1)), start, end, name)
     code = textwrap.dedent("\n".join(text for _, text in lines)).strip("\n")
     first, last = lines[0][0], lines[-1][0]
-    where = f"[{_lines(f'deploy/{name}', first, last)}]({repository()}/blob/main/deploy/{name}#L{first}-L{last})"
+    where = f"[{_lines(place, first, last)}]({repository()}/blob/main/{place}#L{first}-L{last})"
     return f"{where}\n\n```{_LANGUAGES.get(path.suffix, 'text')}\n{code}\n```\n"
 
 

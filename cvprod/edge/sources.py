@@ -5,6 +5,9 @@ None stands for a frame that could not be read: the loop counts it and goes on.
 
 from __future__ import annotations
 
+import contextlib
+import re
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +21,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MAX_BYTES = 50_000_000  # a larger file is no picture of this camera
 MAX_MISSED = 100  # frames in a row that a camera may fail to give: some five seconds, then it is taken to be gone
 MISSED_S = 0.05
+SETTLED_NS = 1_000_000_000  # a file that has not changed for so long is whole, or will never be
 
 
 class SourceError(RuntimeError):
@@ -30,9 +34,12 @@ def frames(
     """Open `source`: a folder, or "camera" (the Pi's camera by picamera2, else OpenCV's first), or "camera:N".
 
     Args:
-        after: in a folder, skip names up to and including this one (where an earlier run stopped).
-        watch: wait for new files in the folder for ever; while there is none, yield ("", None) every `poll_s` seconds
-            so that the caller can feed its watchdog.
+        after: in a folder, skip what was there when an earlier run had come to this name: names up to and including
+            it, with numbers in them counted as numbers, unless the file is younger.
+        watch: wait for new files in the folder for ever, whatever they are called: a camera may start its numbers
+            again, and a clock may be set back. While there is none, yield ("", None) every `poll_s` seconds so that
+            the caller can feed its watchdog. A file that cannot be read is tried again until it has not changed for a
+            second: it may still be on its way.
     """
     if source == "camera" or source.startswith("camera:"):
         return _camera(source.partition(":")[2])
@@ -43,17 +50,55 @@ def frames(
 
 
 def _folder(folder: Path, after: str, watch: bool, poll_s: float) -> Iterator[tuple[str, np.ndarray | None]]:
+    seen = _before(folder, after)
     while True:
-        names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-        names = [name for name in names if name > after]
-        for name in names:
-            yield name, read_grey(folder / name)
-            after = name
+        there = _pictures(folder)
+        seen &= there.items()  # what was deleted is forgotten, so that this does not grow for ever
+        new = sorted(there.items() - seen, key=lambda item: _by_number(item[0]))
+        taken = 0
+        for name, changed in new:
+            picture = read_grey(folder / name)
+            if picture is None and watch and time.time_ns() - changed < SETTLED_NS:
+                continue  # half of it may still be on its way: look again
+            seen.add((name, changed))
+            taken += 1
+            yield name, picture
         if not watch:
             return
-        if not names:
+        if not taken:
             time.sleep(poll_s)
             yield "", None
+
+
+def _pictures(folder: Path) -> dict[str, int]:
+    """Name and time of change [ns] of every picture below the folder; hidden files and folders are none."""
+    found = {}
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in name.parts):
+            with contextlib.suppress(OSError):  # gone in this moment
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                    found[name.as_posix()] = status.st_mtime_ns
+    return found
+
+
+def _before(folder: Path, after: str) -> set[tuple[str, int]]:
+    """What an earlier run that ended with `after` has had."""
+    if not after:
+        return set()
+    there = _pictures(folder)
+    last = there.get(after)
+    return {
+        (name, changed)
+        for name, changed in there.items()
+        if _by_number(name) <= _by_number(after) and (last is None or changed <= last)
+    }
+
+
+def _by_number(name: str) -> list[tuple[int, int, str]]:
+    """A key that puts img_10 behind img_9."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def read_grey(path: Path) -> np.ndarray | None:

@@ -27,7 +27,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone  # not datetime.UTC: a board's Python may be 3.10
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +121,7 @@ def publish(
             made.append(DeltaFile(patch_path, len(patch.data), sha256(patch.data), old.sha256, patch.stride))
             delta_bytes[base_version] += len(patch.data)
         files.append(ModelFile(path, install_as, len(content), sha256(content), tuple(made)))
-    created = datetime.now(UTC).isoformat(timespec="seconds")
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")  # noqa: UP017
     manifest = Manifest(name, version, tuple(files), min_app_version, created, tuple(classes), dict(metrics or {}))
     data = manifest.to_bytes()
     parse(data)  # what no device would take is not published

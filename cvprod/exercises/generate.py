@@ -26,8 +26,6 @@ def normalised(exercise: Exercise) -> nbformat.NotebookNode:
     notebook.metadata["mystnb"] = nbformat.from_dict({"execution_mode": "off"})
     notebook = notebooks.normalise(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    if code and code[0].source.lstrip().startswith("# Does nothing where the book"):
-        code[0].source = notebooks.BOOTSTRAP
     if notebook.cells:
         first = notebook.cells[0]
         first.source = re.sub(r"^\[!\[Open in Colab\].*$", lambda _: badge(exercise), first.source, flags=re.MULTILINE)

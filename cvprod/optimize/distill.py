@@ -83,7 +83,7 @@ class History:
     seconds: float = 0.0
 
 
-def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
+def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mirror each tile at random: a flaw on steel has no left or right, and the teacher's answer stays valid."""
     for axis in (2, 3):
         chosen = torch.rand(len(images), generator=generator) < 0.5
@@ -91,7 +91,7 @@ def _flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return images
 
 
-def _rise_and_fall(step: int, *, steps: int) -> float:
+def rise_and_fall(step: int, *, steps: int) -> float:
     """Learning rate as a share of its peak: a quarter of the steps up, then down to zero along a cosine."""
     rise = max(1, steps // 4)
     if step < rise:
@@ -124,7 +124,7 @@ def fit(
     images, labels = torch.from_numpy(data.images), torch.from_numpy(data.labels)
     teacher = None if data.teacher is None else torch.from_numpy(data.teacher)
     optimiser = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(_rise_and_fall, steps=steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, partial(rise_and_fall, steps=steps))
     order, history, begun = torch.empty(0, dtype=torch.long), History(), time.perf_counter()
     model.to(memory_format=torch.channels_last)  # a fifth faster on the CPU
     model.train()
@@ -132,7 +132,7 @@ def fit(
         if len(order) < batch:
             order = torch.cat([order, torch.randperm(len(images), generator=generator)])
         chosen, order = order[:batch], order[batch:]
-        logits = model(_flip(images[chosen], generator))
+        logits = model(flip(images[chosen], generator))
         if teacher is None:
             loss = F.cross_entropy(logits, labels[chosen])
         else:

@@ -115,15 +115,16 @@ def _count(seconds: float) -> float:
     return n / seconds
 
 
-async def heartbeat(work: Callable[[], object], *, in_thread: bool, seconds: float = 0.6, every: float = 0.005):
-    """How late a coroutine that wakes up every few milliseconds is, in seconds, while `work` is done over and over.
+async def heartbeat(work: Callable[[], object], *, in_thread: bool, beats: int = 40, every: float = 0.005):
+    """How late a coroutine that wants to wake up every few milliseconds is, while `work` is done over and over.
 
-    in_thread: whether the loop hands the work to a thread or does it itself.
+    in_thread: whether the loop hands the work to a thread or does it itself. beats: how often it wakes up; a number and
+    not a time, so that slow work is judged by as many. Returns seconds, float64 (beats,).
     """
-    late, end = [], time.perf_counter() + seconds
+    late, over = [], asyncio.Event()
 
     async def busy() -> None:
-        while time.perf_counter() < end:
+        while not over.is_set():
             if in_thread:
                 await asyncio.to_thread(work)
             else:
@@ -131,8 +132,21 @@ async def heartbeat(work: Callable[[], object], *, in_thread: bool, seconds: flo
             await asyncio.sleep(0)
 
     task = asyncio.create_task(busy())
-    while (due := time.perf_counter() + every) < end:
-        await asyncio.sleep(every)
-        late.append(time.perf_counter() - due)
-    await task
+    try:
+        for _ in range(beats):
+            due = time.perf_counter() + every
+            await asyncio.sleep(every)
+            late.append(time.perf_counter() - due)
+            if task.done():
+                break  # what the work raised is raised below
+    finally:
+        over.set()
+        await task
     return np.array(late)
+
+
+def lateness(work: Callable[[], object], *, in_thread: bool, beats: int = 40) -> float:
+    """The median of `heartbeat` in milliseconds, in an event loop of its own: a notebook's is in use already."""
+    with ThreadPoolExecutor(1) as own:
+        late = own.submit(lambda: asyncio.run(heartbeat(work, in_thread=in_thread, beats=beats))).result()
+    return float(np.median(late)) * 1e3

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import auth, logs
+from . import attach, auth, logs
 from .card import ModelError
 from .settings import DEFAULT_MODEL, SettingsError, load
 
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in ("state", "jobs"):
             if (folder := getattr(settings, name)) is not None:
                 check_folder(name, folder)
+        attach.check(settings)
         logs.configure(settings.log_format, settings.log_level)
         return asyncio.run(_serve(settings))
     except SettingsError as error:

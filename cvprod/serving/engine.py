@@ -49,7 +49,19 @@ class Result:
     decode_ms: float
     infer_ms: float
     batch: int
-    faults: dict[int, InvalidImage] = field(default_factory=dict)
+    faults: dict[int, InvalidImage]
+    tiles: np.ndarray
+    times: tuple[float, float, float, float]  # by time.perf_counter: queued, begun, decoding from, and all decoded
+
+    def stages(self) -> dict[str, tuple[float, float]]:
+        """Start and end of each stage, by time.perf_counter. The pictures of a large request are decoded before they
+        are queued, all others in their turn."""
+        queued, begun, decoding, decoded = self.times
+        return {
+            "queue": (queued, begun),
+            "decode": (decoding, decoding + self.decode_ms / 1e3),
+            "infer": (decoded, decoded + self.infer_ms / 1e3),
+        }
 
 
 @dataclass(eq=False)
@@ -62,6 +74,7 @@ class _Item:
     tiles: np.ndarray | None = None
     decode_ms: float = 0.0
     faults: dict[int, InvalidImage] = field(default_factory=dict)
+    decoding: float = 0.0  # since when
 
 
 class Engine:
@@ -225,6 +238,7 @@ class Engine:
             None,
             decode_ms,
             faults or {},
+            now - decode_ms / 1e3,
         )
         self._queue.append(item)
         self._waiting += n
@@ -272,14 +286,26 @@ class Engine:
             if isinstance(item.payload, np.ndarray):
                 item.tiles = item.payload
             else:
-                start = time.perf_counter()
+                item.decoding = time.perf_counter()
                 item.tiles, item.faults = self._decode(item.payload)
-                item.decode_ms = (time.perf_counter() - start) * 1e3
+                item.decode_ms = (time.perf_counter() - item.decoding) * 1e3
         for item in [item for item in batch if item.faults and len(item.faults) == item.n]:
             batch.remove(item)  # nothing in it to look at
             nothing = np.full((item.n, len(model.card.classes)), np.nan, np.float32)
+            times = (item.arrived, now, item.decoding, time.perf_counter())
             item.future.set_result(
-                Result(nothing, nothing, model, (now - item.arrived) * 1e3, item.decode_ms, 0.0, 0, item.faults)
+                Result(
+                    nothing,
+                    nothing,
+                    model,
+                    (now - item.arrived) * 1e3,
+                    item.decode_ms,
+                    0.0,
+                    0,
+                    item.faults,
+                    item.tiles,
+                    times,
+                )
             )
         if not batch:
             return
@@ -307,6 +333,8 @@ class Engine:
                         infer_ms,
                         total,
                         item.faults,
+                        item.tiles,
+                        (item.arrived, now, item.decoding, decoded),
                     )
                 )
         self._observe(total, now - batch[0].arrived, decoded - now, done - decoded)

@@ -7,6 +7,7 @@ detail says what was wrong and what to do; it never holds a path, a stack, a key
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "media-type-unsupported": Kind(
         415, "Media type not supported", "Use image/*, application/octet-stream or multipart/form-data."
     ),
+    "encoding-unsupported": Kind(415, "Content encoding not supported", "Send the body as it is, without compression."),
     "invalid-request": Kind(422, "Request is not valid", "See the errors."),
     "malformed-request": Kind(400, "Request cannot be read", "See the detail."),
     "unauthorized": Kind(401, "API key missing or unknown", "Send Authorization: Bearer KEY, or X-API-Key."),
@@ -49,7 +51,7 @@ KINDS: dict[str, Kind] = {
     "rate-limited": Kind(429, "Too many requests from you", "Wait as long as Retry-After says."),
     "overloaded": Kind(429, "Service is at its limit", "Wait as long as Retry-After says, then try again."),
     "deadline-exceeded": Kind(
-        429, "Too busy to answer in time", "Try again, or allow more time; nothing was processed."
+        504, "Too busy to answer in time", "Try again, or allow more time; nothing was processed."
     ),
     "draining": Kind(503, "This worker is going down", "Try again; another one will answer."),
     "model-refused": Kind(422, "Model refused", "The old model keeps serving; see the detail."),
@@ -81,8 +83,12 @@ class ServiceError(Exception):
             found["instance"] = f"urn:request:{request_id}"
         return {**found, **self.members}
 
-    def body(self, request_id: str = "") -> bytes:
-        return json.dumps(self.document(request_id), separators=(",", ":")).encode()
+    def body(self, request_id: str = "", *, told_as_error: bool = False) -> bytes:
+        """The document as JSON; told_as_error: with the member `error`, the one that clients of /v2 read."""
+        document = self.document(request_id)
+        if told_as_error:
+            document["error"] = f"{self.kind.title}: {self.detail}"
+        return json.dumps(document, separators=(",", ":")).encode()
 
 
 class InvalidImage(ServiceError, ValueError):
@@ -97,19 +103,20 @@ class Overloaded(ServiceError):
 
     @staticmethod
     def seconds(retry_after: float) -> int:
-        """Retry-After knows whole seconds."""
-        return max(1, round(retry_after + 0.499))
+        """Retry-After knows whole seconds. Up to two more by chance: callers who were refused together must not come
+        back together."""
+        return max(1, round(retry_after + 0.499)) + random.randint(0, 2)
 
 
 class DeadlineExceeded(ServiceError):
     """The answer would come after the caller's deadline, so it was not computed."""
 
     def __init__(self) -> None:
-        super().__init__("deadline-exceeded", headers={"Retry-After": "1"})
+        super().__init__("deadline-exceeded", headers={"Retry-After": str(Overloaded.seconds(0.0))})
 
 
 class Draining(ServiceError):
     """The worker finishes what it has and takes nothing new."""
 
     def __init__(self) -> None:
-        super().__init__("draining", headers={"Retry-After": "1", "Connection": "close"})
+        super().__init__("draining", headers={"Retry-After": str(Overloaded.seconds(0.0)), "Connection": "close"})

@@ -10,6 +10,7 @@ transparency is dropped, EXIF orientation is applied, and all other metadata is 
 from __future__ import annotations
 
 import io
+import re
 import struct
 import warnings
 import zlib
@@ -202,6 +203,54 @@ def _name(data: bytes) -> str:
     return "This format"
 
 
+# --- what a file says beside its pixels ---------------------------------------------------------------------
+
+
+def without_metadata(data: bytes) -> bytes:
+    """The same picture without what a camera wrote beside it: place, time, device, thumbnail, comments, profiles.
+
+    To be used before a picture is stored. Not decoded and not encoded again: segments (JPEG) and chunks (PNG) that hold
+    no pixels are left out, and the orientation, which belongs to the pixels, is written anew. A file that `probe`
+    refuses comes back as it is: it is no picture yet, and whoever sent it will hear so.
+    """
+    try:
+        header = probe(data, max_pixels=1 << 62)
+    except InvalidImage:
+        return data
+    exif = _exif(header.orientation)
+    if header.format == "PNG":
+        bare = _bare(data)
+        return bare[:33] + (_chunk(b"eXIf", exif) if exif else b"") + bare[33:]
+    if header.format != "JPEG":
+        return data
+    kept, position = [data[:2]], 2
+    if exif:
+        kept.append(b"\xff\xe1" + struct.pack(">H", len(exif) + 8) + b"Exif\0\0" + exif)
+    while data[position + 1] != 0xDA:
+        if data[position + 1] == 0xFF:  # fill byte
+            position += 1
+            continue
+        end = position + 2 + (data[position + 2] << 8 | data[position + 3])
+        marker = data[position + 1]
+        # JFIF (0) and Adobe (14) say how colours are to be read; all other APPn and comments go.
+        if marker in (0xE0, 0xEE) or not (0xE0 <= marker <= 0xEF or marker == 0xFE):
+            kept.append(data[position:end])
+        position = end
+    kept.append(data[position:])
+    return b"".join(kept)
+
+
+def _exif(orientation: int) -> bytes:
+    """A TIFF of one directory with the orientation alone; nothing for an upright picture."""
+    if orientation == 1:
+        return b""
+    return b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I4s", len(data), kind) + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 # --- JPEG: ITU-T T.81, annex B -----------------------------------------------------------------------------
 
 _FRAMES = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
@@ -250,15 +299,30 @@ def _jpeg(data: bytes) -> Header:
         raise InvalidImage("image-unsupported", f"A JPEG with {bits} bits is not accepted, only with 8.")
     if channels not in (1, 3):
         raise InvalidImage("image-colour-unsupported", "A JPEG in CMYK or YCCK is not accepted. Send grey or RGB.")
-    # In compressed data every 0xFF is followed by 0x00, so these two can only be markers (or lie in metadata).
-    if data.count(b"\xff\xda", position) > MAX_SCANS:
-        raise InvalidImage("image-corrupt", f"The JPEG file has more than {MAX_SCANS} scans.")
-    end = data.rfind(b"\xff\xd9")
-    if end < position:
-        raise InvalidImage("image-truncated", "The JPEG file has no end marker.")
-    if data[end + 2 :].strip(b"\0"):
-        raise InvalidImage("image-trailing-data", f"{len(data) - end - 2} bytes follow the end of the JPEG file.")
+    _check_scans(data, position)
     return Header("JPEG", width, height, channels, bits, _orientation(b"".join(exif)))
+
+
+#: A marker inside or behind a scan: in compressed data 0xFF is followed by 0x00, or by a restart marker.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def _check_scans(data: bytes, position: int) -> None:
+    """From the first scan to the end marker. What follows that is no part of the picture and is never looked at: phones
+    and cameras put previews, gain maps, films and notes of their own there, some programs a line's end."""
+    scans = 0
+    for _ in range(MAX_SEGMENTS):
+        scans += data[position + 1] == 0xDA
+        if scans > MAX_SCANS:
+            break
+        length = data[position + 2 : position + 4]
+        found = _MARKER.search(data, position + 2 + int.from_bytes(length))
+        if found is None:
+            raise InvalidImage("image-truncated", "The JPEG file has no end marker.")
+        position = found.start()
+        if data[position + 1] == 0xD9:
+            return
+    raise InvalidImage("image-corrupt", f"The JPEG file has more than {MAX_SCANS} scans.")
 
 
 # --- PNG: W3C PNG, third edition ---------------------------------------------------------------------------

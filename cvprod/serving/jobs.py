@@ -23,26 +23,23 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
-from fastapi import APIRouter, Header, Request
-from fastapi import Path as InPath
-from fastapi.responses import JSONResponse, Response
 
+from .context import Context
 from .errors import ServiceError
+from .images import without_metadata
 from .logs import log
+from .verdict import encode, image_result, not_an_image
 
-if TYPE_CHECKING:
-    from cvprod.serving.api.app import App
-
-JobId = Annotated[str, InPath(pattern=r"^[0-9a-f]{32}$")]
 MAX_IMAGES = 1000
 MAX_BYTES = 64 * 2**20
 MAX_JOBS = 200
+RESERVE = 16 * 2**20  # bytes that jobs leave free on their disk
+BLOCK = 4096  # that a file takes at least
 KEPT_SECONDS = 24 * 3600.0
 DONE = "done"
 
@@ -101,11 +98,14 @@ class Store:
             raise ServiceError(
                 "overloaded", f"{MAX_JOBS} jobs are kept already; delete some.", headers={"Retry-After": "60"}
             )
+        left = shutil.disk_usage(self.folder).free - sum(map(len, pictures)) - BLOCK * len(pictures)
+        if left < RESERVE:  # the metrics and the model's copy may lie on the same disk, and /tmp in memory
+            raise ServiceError("overloaded", "The disk is full: no job now.", headers={"Retry-After": "30"})
         scratch = self._scratch(job)
         try:
             scratch.mkdir()
             for i, picture in enumerate(pictures):
-                (scratch / f"{i:05d}").write_bytes(picture)
+                (scratch / f"{i:05d}").write_bytes(without_metadata(picture))
             document = {"created": time.time(), "images": len(pictures), "owner": owner, "sha256": digest}
             (scratch / "job.json").write_text(json.dumps(document))
             try:
@@ -243,7 +243,7 @@ class Held:
 class Runner:
     """Works on the store's jobs in this worker's event loop, behind everybody else."""
 
-    def __init__(self, app: App, store: Store) -> None:
+    def __init__(self, app: Context, store: Store) -> None:
         self.app, self.store = app, store
 
     async def run(self) -> None:
@@ -271,7 +271,7 @@ class Runner:
                 data = await asyncio.to_thread(self._picture, held, i)
                 if data is None:
                     return
-                line = msgspec.json.encode(await self._look(data, i)) + b"\n"
+                line = await self._look(data, i) + b"\n"
                 await asyncio.to_thread(self._write, results, line)
             if await asyncio.to_thread(self._finish, held):
                 log.info("job", extra={"event": "job-done", "images": images})
@@ -312,12 +312,12 @@ class Runner:
         results.write(line)
         results.flush()
 
-    async def _look(self, data: bytes, index: int) -> dict[str, Any]:
-        from cvprod.serving.api.fastapi_app import describe
-
+    async def _look(self, data: bytes, index: int) -> bytes:
+        """A line of results."""
         while True:
             while self.app.engine.waiting:  # somebody is waiting for an answer: a job is not
                 await asyncio.sleep(0.005)
+            received = time.perf_counter()
             try:
                 result = await self.app.engine.inspect((data,))
             except ServiceError as problem:
@@ -325,99 +325,6 @@ class Runner:
                     raise asyncio.CancelledError from None
                 await asyncio.sleep(0.05)
                 continue
-            row = describe(self.app, result, 0, "")
-            return {**row, "index": index, "model_version": result.model.version}
-
-
-def router(app: App) -> APIRouter:
-    """The routes below /v1/jobs."""
-    from cvprod.serving.api.fastapi_app import problems, read_images
-
-    settings = app.settings
-    folder = settings.jobs or (settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))) / "jobs"
-    store = app.jobs = Store(folder)  # type: ignore[attr-defined]
-    made = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-    form = {
-        "requestBody": {
-            "required": True,
-            "content": {
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["images"],
-                        "properties": {
-                            "images": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
-                        },
-                    }
-                }
-            },
-        }
-    }
-
-    def owner(request: Request) -> str:
-        key = getattr(request.state, "key", None)
-        return key.name if key else ""
-
-    def public(job: dict[str, Any]) -> dict[str, Any]:
-        kept = {name: job[name] for name in ("id", "status", "images", "done")}
-        return {**kept, "created": job["created"], "results": f"/v1/jobs/{job['id']}/results"}
-
-    @made.post(
-        "",
-        status_code=202,
-        summary="Inspect many pictures later",
-        openapi_extra=form,
-        response_model=None,
-        responses={
-            200: {"description": "There already, by its Idempotency-Key"},
-            **problems(
-                "body-empty",
-                "media-type-unsupported",
-                "body-too-large",
-                "conflict",
-                "invalid-request",
-                "not-found",
-                "draining",
-            ),
-        },
-    )
-    async def create(
-        request: Request, idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200)] = None
-    ) -> Response:
-        """A form with up to 1000 files. With the same Idempotency-Key, asking again makes no second job."""
-        if app.engine.draining:
-            raise ServiceError("draining", headers={"Retry-After": "1"})
-        pictures = await read_images(app, request, limit=MAX_BYTES, max_images=MAX_IMAGES)
-        job, new = await asyncio.to_thread(store.create, pictures, owner(request), idempotency_key)
-        found = await asyncio.to_thread(store.owned, job, owner(request))
-        return JSONResponse(public(found), 202 if new else 200, headers={"Location": f"/v1/jobs/{job}"})
-
-    @made.get("/{job}", summary="How far is it?", responses=problems("not-found", "invalid-request"))
-    async def read(request: Request, job: JobId) -> dict[str, Any]:
-        return public(await asyncio.to_thread(store.owned, job, owner(request)))
-
-    @made.get(
-        "/{job}/results",
-        summary="Answers so far, a JSON object a line",
-        response_class=Response,
-        responses={
-            200: {"description": "NDJSON", "content": {"application/x-ndjson": {}}},
-            **problems("not-found", "invalid-request"),
-        },
-    )
-    async def results(request: Request, job: JobId) -> Response:
-        data = await asyncio.to_thread(store.results, job, owner(request))
-        return Response(data, media_type="application/x-ndjson")
-
-    @made.delete(
-        "/{job}",
-        status_code=204,
-        summary="Cancel and forget it",
-        response_class=Response,
-        responses=problems("not-found", "invalid-request"),
-    )
-    async def delete(request: Request, job: JobId) -> Response:
-        await asyncio.to_thread(store.forget, job, owner(request))
-        return Response(status_code=204)
-
-    return made
+            (verdict,) = self.app.judged(result, route="/v1/jobs", received=received)
+            row = image_result(index, verdict) if verdict else not_an_image(index, result.faults[0].document())
+            return encode({**msgspec.to_builtins(row), "model_version": result.model.version})

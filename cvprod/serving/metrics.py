@@ -14,6 +14,10 @@ from pathlib import Path
 import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
+from cvprod.serving.resources import Resources
+
+from .metric_files import Reserved, reading
+
 # A worker is a process for good: asking the system for its number at every count costs a twentieth of a worker's time.
 _pid = os.getpid()
 
@@ -25,6 +29,8 @@ def _note_pid() -> None:
 
 os.register_at_fork(after_in_child=_note_pid)
 if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+    if hasattr(os, "posix_fallocate"):
+        prometheus.values.MmapedDict = Reserved
     _Stored = prometheus.values.MultiProcessValue(lambda: _pid)
 
     class _Value(_Stored):  # type: ignore[misc, valid-type]
@@ -54,6 +60,8 @@ BATCH = Histogram("cvprod_batch_images", "Images in one run of the network.", bu
 REJECTED = Counter("cvprod_rejected_total", "Requests refused, by the slug of the problem.", ["reason"])
 PREDICTIONS = Counter("cvprod_predictions_total", "Images classified.", ["label", "model_version"])
 REVIEW = Counter("cvprod_review_total", "Images that a human should look at.", ["model_version"])
+RECORDS = Counter("cvprod_records_total", "Pictures whose record was written, or lost.", ["outcome"])
+WATCHER_FAULTS = Counter("cvprod_watcher_faults_total", "Errors in what is attached to the service.", ["watcher"])
 WAITING = Gauge("cvprod_queue_images", "Images waiting.", multiprocess_mode="livesum")
 CONNECTIONS = Gauge("cvprod_connections", "Connections open.", multiprocess_mode="livesum")
 MODEL = Gauge(
@@ -106,7 +114,8 @@ class _Workers(multiprocess.MultiProcessCollector):
     """
 
     def collect(self) -> Iterable[prometheus.Metric]:
-        return self.merge([str(file) for file in Path(self._path).glob("*.db") if _begun(file)], accumulate=True)
+        with reading(Path(self._path)):
+            return self.merge([str(file) for file in Path(self._path).glob("*.db") if _begun(file)], accumulate=True)
 
 
 def _begun(file: Path) -> bool:
@@ -118,8 +127,10 @@ def _begun(file: Path) -> bool:
 
 def expose() -> bytes:
     """The exposition text: of all workers where there are several, else of this process."""
+    registry: CollectorRegistry = prometheus.REGISTRY
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         _Workers(registry)
-        return generate_latest(registry)
-    return generate_latest()
+    used = CollectorRegistry()
+    used.register(Resources())
+    return generate_latest(registry) + generate_latest(used)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def open_session(data: bytes, device: str = "cpu") -> ort.InferenceSession:
     try:
         session = ort.InferenceSession(data, options, providers=providers)
     except Exception as error:  # ONNX Runtime raises many kinds, and its messages hold paths
-        raise ModelError("the file is not an ONNX model that this runtime can open") from error
+        raise ModelError(why_not(data, str(error))) from error
     # Without a driver ONNX Runtime falls back to the CPU, and says little.
     if session.get_providers()[0] != providers[0]:
         raise ModelError("no CUDA device could be opened: look at the driver, or use --device cpu")
@@ -73,6 +74,37 @@ def open_session(data: bytes, device: str = "cpu") -> ort.InferenceSession:
     return session
 
 
+#: What a file begins with that is no model, and what to do about it.
+_NO_MODEL = (
+    (b"version https://git-lfs", "the file is a Git LFS pointer, not the model: run `git lfs pull`"),
+    (b"<", "the file is a web page, not the model: the download ended at a sign-in page or an error"),
+    (b"{", "the file is JSON, not the model: name the .onnx file, or a card that names it"),
+    (b"\x80\x02", "the file is a pickle, not ONNX: export it with torch.onnx.export"),
+    (b"PK\x03\x04", "the file is a ZIP archive (torch.save writes one), not ONNX: export it with torch.onnx.export"),
+)
+#: What ONNX Runtime says, and what to do about it.
+_CURES = (
+    ("IR version", "export again for an older IR version, or update onnxruntime"),
+    ("opset", "export again with an older opset_version, or update onnxruntime"),
+    ("xternal", "its weights lie in a file beside it: export with external_data=False, so that one file holds all"),
+    ("not a registered function", "it needs operators that this runtime does not have"),
+    ("rotobuf parsing failed", "the file is cut short or damaged: copy it again"),
+)
+
+
+def why_not(data: bytes, error: str) -> str:
+    """Why a file cannot be opened as a model, and the cure, for its operator; error: the runtime's words."""
+    if not data:
+        return "the model file is empty: copy it again"
+    for magic, reason in _NO_MODEL:
+        if data[:200].lstrip().startswith(magic):
+            return reason
+    words = error.rpartition(" : ")[2] if error.startswith("[ONNX") else error
+    said = re.sub(r"\S*/\S*", "...", words).strip()[:300]  # its words hold paths
+    cures = [cure for words, cure in _CURES if words in error]
+    return f"this runtime cannot open the model: {said.rstrip('.')}" + "".join(f"; {cure}" for cure in cures[:1])
+
+
 @dataclass(frozen=True, eq=False)
 class Model:
     """A loaded model. `run` is not meant for two threads at once."""
@@ -81,9 +113,12 @@ class Model:
     session: ort.InferenceSession
 
     @classmethod
-    def load(cls, path: Path, device: str = "cpu") -> Model:
-        """Read a card (or an ONNX file with a card of the same name beside it), check, warm up. Raises ModelError."""
-        card, data = read(path)
+    def load(cls, path: Path, device: str = "cpu", keys: Path | None = None) -> Model:
+        """Read a card (or an ONNX file with a card of the same name beside it), check, warm up. Raises ModelError.
+
+        keys: public keys of which one must have signed the card; see `card.read`.
+        """
+        card, data = read(path, keys)
         model = cls(card, open_session(data, device))
         model.check()
         return model
@@ -95,6 +130,11 @@ class Model:
             raise ModelError(f"the model gives {logits.size} logits for {len(self.card.classes)} classes")
         if not np.isfinite(logits).all():
             raise ModelError("the model gives logits that are not numbers")
+        if is_softmax(logits):
+            raise ModelError(
+                "the model ends in a softmax and gives probabilities, not logits: export it without, since the "
+                "card's temperature is applied to logits"
+            )
         expected = np.asarray(self.card.self_test)
         if expected.shape != logits.shape or np.abs(logits - expected).max() > TOLERANCE:
             raise ModelError("the model's logits for the self test are not those of its card")
@@ -126,6 +166,11 @@ class Model:
         return self.card.version
 
 
+def is_softmax(rows: np.ndarray) -> bool:
+    """Whether these are probabilities: none negative, and each row, (..., classes), adds up to one."""
+    return bool((rows >= 0).all() and np.allclose(rows.sum(-1), 1.0, atol=1e-3))
+
+
 def calibrate(
     onnx: Path, card: Path, *, name: str, version: str, classes: Sequence[str], tiles: np.ndarray, labels: np.ndarray
 ) -> Card:
@@ -143,13 +188,20 @@ def calibrate(
 
     from cvprod.files import write_atomic
 
-    data = Path(onnx).read_bytes()
+    try:
+        data = Path(onnx).read_bytes()
+    except OSError as error:
+        raise ModelError(f"the model file cannot be read: {error.strerror}") from None
     draft = Card(
         name=name, version=version, file=os.path.relpath(onnx, card.parent), sha256=hashlib.sha256(data).hexdigest(),
         classes=tuple(classes), temperature=1.0, self_test=(0.0,) * len(classes),
     )  # fmt: skip
     model = Model(draft, open_session(data))
     logits = np.concatenate([model.run(tiles[i : i + 64]) for i in range(0, len(tiles), 64)]).astype(np.float64)
+    if logits.shape[1:] != (len(classes),):
+        raise ModelError(f"the model gives {logits.shape[-1]} logits; there are {len(classes)} classes: {classes}")
+    if is_softmax(logits):
+        raise ModelError("the model ends in a softmax: export it without, a temperature is applied to logits")
 
     def loss(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)

@@ -19,16 +19,53 @@ class SettingsError(ValueError):
     """An option is missing or wrong; the message names it."""
 
 
-def usable_cores() -> int:
-    """Cores that this process may use: its CPU affinity and its cgroup's quota, at least one."""
+def usable_cores(root: Path = Path("/")) -> int:
+    """Cores that this process may use: its CPU affinity and the quotas of its cgroups, at least one.
+
+    A half counts as a whole, 1.5 cores are two: two workers that share them answer more than one that uses one. Below
+    that the kernel would stop both in the middle of a picture more often than the second worker helps.
+    """
     cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return max(1, int(min([cores, *_quotas(root)]) + 0.5))
+
+
+def _quotas(root: Path) -> list[float]:
+    """CPU quotas, in cores, of this process's cgroup and of all above it: v2, or v1's controller cpu."""
+    found, base = [], root / "sys/fs/cgroup"
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            cores = min(cores, int(quota) / int(period))
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        lines = ["0::/"]
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            mounts = [base, base / "unified"]
+        elif "cpu" in controllers.split(","):
+            mounts = [base / controllers, base / "cpu", base / "cpu,cpuacct"]
+        else:
+            continue
+        for mount in mounts:
+            folder = mount / path.strip("/")
+            while (
+                True
+            ):  # a container may see the host's path here, but only its own group there: then the mount is left
+                found += _quota(folder)
+                if folder == mount or mount not in folder.parents:
+                    break
+                folder = folder.parent
+    return found
+
+
+def _quota(folder: Path) -> list[float]:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()
     except (OSError, ValueError):
-        pass  # no cgroup v2: the affinity is all there is to know
-    return max(1, int(cores + 0.5))
+        try:
+            quota, period = ((folder / f"cpu.cfs_{name}_us").read_text().strip() for name in ("quota", "period"))
+        except OSError:
+            return []
+    return [int(quota) / int(period)] if quota.isdigit() and period.isdigit() and int(period) else []
 
 
 def _budget() -> float:
@@ -47,7 +84,11 @@ class Settings(BaseModel):
     port: int = Field(8000, ge=0, le=65535, description="HTTP port; 0 takes a free one")
     grpc_port: int = Field(0, ge=0, le=65535, description="gRPC port; 0 is off")
     workers: int = Field(default_factory=usable_cores, ge=1, le=256, description="processes that compute")
+    spare: bool = Field(True, description="with one worker, keep a second one ready that takes over if it dies")
     model: Path = Field(DEFAULT_MODEL, description="model card (.json), or ONNX file with a card beside it")
+    model_keys: Path | None = Field(
+        None, description="file of public keys; with it a model must be signed by one of them"
+    )
     device: Literal["cpu", "cuda"] = Field("cpu", description="what runs the network")
     state: Path | None = Field(None, description="folder for jobs and model copies; a temporary one by default")
     jobs: Path | None = Field(
@@ -69,7 +110,9 @@ class Settings(BaseModel):
     deadline_ms: float = Field(
         2000.0, gt=0, description="when an answer is too late, unless the request says otherwise"
     )
-    idle_seconds: float = Field(30.0, gt=0, description="a connection may be silent so long")
+    idle_seconds: float = Field(
+        75.0, gt=0, description="a connection may be silent so long; longer than the balancer in front keeps it (60 s)"
+    )
     read_seconds: float = Field(10.0, gt=0, description="a request must have arrived within")
     drain_seconds: float = Field(20.0, gt=0, description="to finish requests after SIGTERM")
     drain_delay: float = Field(0.0, ge=0, description="seconds from not ready to closing the door, for load balancers")
@@ -80,6 +123,26 @@ class Settings(BaseModel):
     rate_limit: float = Field(
         0.0, ge=0, description="requests a second for each caller, shared out evenly among the workers; 0 is none"
     )
+    cors_origins: str = Field(
+        "", description="origins whose pages may ask from a browser: https://HOST, several with commas, * for all"
+    )
+    records: Path | None = Field(None, description="folder for records of what was served, without pictures")
+    records_share: float = Field(
+        0.01, ge=0, le=1, description="of the pictures, those whose descriptors and embedding are recorded"
+    )
+    tracing: str = Field("", description="address of an OTLP collector, such as http://otelcol:4318/v1/traces")
+    tracing_share: float = Field(
+        0.01, ge=0, le=1, description="of the requests that are traced, beside slow and failed ones and those asked for"
+    )
+    output: Literal["rounded", "top1"] | None = Field(
+        None, description="tell probabilities to a tenth (rounded), or the label and its review flag alone (top1)"
+    )
+    watch_queries: bool = Field(False, description="count callers that send almost the same picture again and again")
+    shadow: str = Field(
+        "", pattern=r"^(http://[\w.-]+(:\d+)?)?$",
+        description="another version's address (http://host:port) that gets a copy of every tile, and answers nobody",
+    )  # fmt: skip
+    attach: str = Field("", description="watchers and filters of your own: module:function, several with commas")
     pin: bool = Field(True, description="bind each worker to a core when there are as many workers as cores")
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")

@@ -67,15 +67,22 @@ class Service(Program):
                 return Answer(error.code, dict(error.headers), error.read())
 
 
+def has_spare(service: Service) -> bool:
+    """Whether a service of one worker has another one ready, that takes over when the first is killed."""
+    children = psutil.Process(service.process.pid).children(recursive=True)
+    return any(child.name() == "spare" for child in children)
+
+
 def worker_pids(service: Service) -> list[int]:
-    """Process numbers of a service's workers, those that may be killed.
+    """Process numbers of a service's workers, those that may be killed; not of the spare that takes over.
 
     Raises psutil.NoSuchProcess where the service itself has ended.
     """
     supervisor = psutil.Process(service.process.pid)
     while True:
         try:
-            return [worker.pid for nursery in supervisor.children() for worker in nursery.children()]
+            workers = [worker for nursery in supervisor.children() for worker in nursery.children()]
+            return [worker.pid for worker in workers if not worker.name().startswith("spare")]
         except psutil.NoSuchProcess:
             if not supervisor.is_running():
                 raise

@@ -6,9 +6,10 @@ seed everywhere, with every property of the line as a dial that a drift experime
 
 from .camera import INPUT_SIZE, to_input
 from .conditions import GRADES, HARDEST_ROUTINE, NOMINAL, Conditions
-from .dataset import SPLITS, TileSet, make_set, tiles
+from .dataset import make_set, tiles
 from .folder import ImageError, load_folder, read_image
 from .generator import CLASSES, DEFECTS, TILE_SIZE, Tile, make_tile
+from .tileset import SPLITS, TileSet
 from .view import draw_boxes, mosaic
 
 __all__ = [

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import os
+import unicodedata
 import warnings
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from PIL import Image, ImageOps
 
 from .camera import INPUT_SIZE, to_input
-from .dataset import TileSet, check_count, check_size, check_split
 from .generator import CLASSES
+from .tileset import TileSet, check_count, check_size, check_split
 
 _16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+_ORIENTATION = 0x0112  # of EXIF
+_BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0  # tags of a TIFF file, and a value of the second
+#: What operating systems, file shares and disks leave in folders; in small letters.
+_LITTER = frozenset({
+    "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found", "@eadir", "#recycle", "$recycle.bin",
+    "system volume information",
+})  # fmt: skip
 _SHARES = {"train": (0.0, 0.70), "val": (0.70, 0.85), "test": (0.85, 1.0)}
 
 
@@ -23,13 +32,13 @@ class ImageError(ValueError):
 
 
 def _class_of(folder: str) -> int | None:
-    name = folder.strip().lower().replace("-", "_").replace(" ", "_")
+    name = unicodedata.normalize("NFC", folder).strip().lower().replace("-", "_").replace(" ", "_")
     return CLASSES.index(name) if name in CLASSES else None
 
 
 def _position(label: int, file: Path) -> float:
     """A number in [0, 1) from class and file name: decides the split and the order, independent of other files."""
-    h = hashlib.sha256(f"{CLASSES[label]}/".encode() + os.fsencode(file.name)).digest()
+    h = hashlib.sha256(f"{CLASSES[label]}/".encode() + os.fsencode(unicodedata.normalize("NFC", file.name))).digest()
     return int.from_bytes(h[:8], "big") / 2**64
 
 
@@ -43,6 +52,10 @@ def read_image(path: str | Path) -> np.ndarray:
       bits: multiply them by 16 first, so that all pictures of the camera keep one scale. :func:`load_folder` warns.
     * 32-bit integers are grey levels where none is above 255, and 16 bits as above where none is above 65535.
     * Floats are 0..1 where none is above 1, and grey levels 0..255 otherwise.
+    * A TIFF file that says how many bits it has, and that white is zero, is read as it says.
+
+    A JPEG is read by the decoder that the service uses, which refuses a scan that ends too soon; others fill the
+    missing part with grey, which passes for clean steel.
 
     Returns:
         uint8 (H, W).
@@ -57,8 +70,15 @@ def read_image(path: str | Path) -> np.ndarray:
             raise ImageError(f"{path} is not an image file but a folder, a pipe, or not there")
         with Image.open(path) as img:
             kind = img.format
+            if kind == "TIFF" and getattr(img, "n_frames", 1) > 1:
+                raise ImageError(f"{path} holds {img.n_frames} pictures; save each as a file of its own")
+            if kind == "JPEG" and img.mode in ("L", "RGB"):
+                return _jpeg(path, img)
+            tags = dict(img.tag_v2) if kind == "TIFF" else {}
             img.load()
             img = ImageOps.exif_transpose(img)
+            if kind == "TIFF" and img.mode in _16_BIT:
+                return _tiff(np.asarray(img).astype(np.int64), tags)
             # Mode I is 16 bits for certain from PGM files, which Pillow scales to 0..65535, and from PNG.
             if img.mode in _16_BIT or (img.mode == "I" and kind in ("PNG", "PPM")):
                 return (np.asarray(img).astype(np.int64) >> 8).astype(np.uint8)
@@ -76,6 +96,22 @@ def read_image(path: str | Path) -> np.ndarray:
         raise ImageError(f"{path} is not a readable image ({why}); repair or remove it") from error
 
 
+def _jpeg(path: Path, opened: Image.Image) -> np.ndarray:
+    """Luma as the file has it, upright."""
+    grey = Image.fromarray(simplejpeg.decode_jpeg(path.read_bytes(), colorspace="GRAY")[:, :, 0])
+    grey.getexif()[_ORIENTATION] = opened.getexif().get(_ORIENTATION, 1)
+    return np.asarray(ImageOps.exif_transpose(grey))
+
+
+def _tiff(values: np.ndarray, tags: dict) -> np.ndarray:
+    """More than 8 bits of a TIFF file, by its own word on how many there are and which end is white."""
+    bits = tags.get(_BITS, 16)
+    bits = int(bits[0] if isinstance(bits, tuple) else bits)
+    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
+        values = (1 << bits) - 1 - values
+    return np.clip(values >> max(0, bits - 8), 0, 255).astype(np.uint8)
+
+
 def _scaled(values: np.ndarray, path: Path) -> np.ndarray:
     """32-bit integers or floats, (H, W), as uint8."""
     if not np.isfinite(values).all():
@@ -90,13 +126,17 @@ def _scaled(values: np.ndarray, path: Path) -> np.ndarray:
     return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
 
 
+def _litter(path: Path) -> bool:
+    return path.name.startswith((".", "__")) or path.name.lower() in _LITTER
+
+
 def _files(root: Path) -> list[tuple[int, Path]]:
     if not root.exists():
         raise FileNotFoundError(f"{root} does not exist; CVPROD_DATA and --images take a folder of class folders")
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is not a folder; it should hold one folder for each class")
     found = []
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith((".", "__")))
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not _litter(p))
     unknown = [p.name for p in folders if _class_of(p.name) is None]
     if unknown:
         raise ValueError(
@@ -105,7 +145,7 @@ def _files(root: Path) -> list[tuple[int, Path]]:
         )
     for folder in folders:
         label = _class_of(folder.name)
-        found += [(label, f) for f in sorted(folder.iterdir()) if not f.name.startswith(".")]
+        found += [(label, f) for f in sorted(folder.iterdir()) if not _litter(f)]
     if not found:
         what = "has class folders but no image in them" if folders else "has no class folders"
         raise ValueError(f"{root} {what}; known classes: {', '.join(CLASSES)}")
@@ -117,8 +157,8 @@ def load_folder(
 ) -> TileSet:
     """Read images from class folders, such as ``DIR/scratches/17.jpg``.
 
-    Hidden files, and files beside the class folders, are passed over; every other file inside a class folder
-    must be an image.
+    Hidden files, what operating systems leave (Thumbs.db and its like), and files beside the class folders are passed
+    over; every other file inside a class folder must be an image.
 
     Args:
         path: the folder. Class folders may be named with hyphens or underscores, in any case; some may miss.

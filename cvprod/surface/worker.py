@@ -38,8 +38,8 @@ def result(process: subprocess.Popen) -> tuple:
 if __name__ == "__main__":
     import cv2
 
-    from cvprod.surface.dataset import _some
+    from cvprod.surface.draw import some
 
     cv2.setNumThreads(1)  # one process a core is all the parallelism there is to have
-    made = _some(*pickle.load(sys.stdin.buffer))
+    made = some(*pickle.load(sys.stdin.buffer))
     pickle.dump(made, sys.stdout.buffer, protocol=5)

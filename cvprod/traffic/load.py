@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvprod.measure import Latency
-from cvprod.traffic import queueing
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +64,27 @@ def closed_loop(fn: Callable[[], object], *, seconds: float, clients: int = 1, t
 
 
 def schedule(rate: float, seconds: float, *, poisson: bool = False, seed: int = 0) -> np.ndarray:
-    """Times at which calls are due, in seconds: evenly spaced, as a camera's, or a Poisson stream."""
+    """Times at which calls are due, in seconds, ascending: evenly spaced, as a camera's, or a Poisson stream.
+
+    There are int(rate * seconds) of them, at least one, all within `seconds`, whatever the seed. Of a Poisson stream
+    with a known number of arrivals the times are that many uniform ones, in order (W. Feller, "An Introduction to
+    Probability Theory and Its Applications", volume 2, section I.4).
+    """
     if rate <= 0 or seconds <= 0 or rate * seconds < 1:
         raise ValueError(f"a schedule needs rate > 0 and at least one call, not {rate}/s for {seconds} s.")
     n = int(rate * seconds)
     if not poisson:
         return np.arange(n) / rate
-    return queueing.arrivals(rate, seconds, seed=seed)
+    return np.sort(np.random.default_rng(seed).random(n) * seconds)
+
+
+def calls(n: int, rate: float, *, poisson: bool = False, seed: int = 0) -> np.ndarray:
+    """Times at which n calls are due, however long that takes at `rate` calls a second; see `schedule`."""
+    if n < 1 or not 0 < rate < math.inf:
+        raise ValueError(f"a schedule needs n >= 1 calls and a rate > 0, not {n} at {rate}/s.")
+    if not poisson:
+        return np.arange(n) / rate
+    return np.sort(np.random.default_rng(seed).random(n) * n / rate)
 
 
 def open_loop(fn: Callable[[], object], due: np.ndarray, *, workers: int = 1) -> Load:

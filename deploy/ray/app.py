@@ -5,12 +5,12 @@
 
 On one machine `cvprod.serving` answers several times as many requests, since a request here passes a proxy process and
 a scheduler. What Ray buys is the step to many machines, with replicas that follow the load. Needs ray[serve], the
-service's packages (deploy/docker/requirements.in) and the package `cvprod` on every node. CVPROD_MODEL names a model
-card.
+service's packages (deploy/docker/requirements.in) and the package `cvprod` on every node. Set up as the service is, by
+CVPROD_MODEL (a model card) and CVPROD_REVIEW_BELOW.
 """
 
-import os
-from pathlib import Path
+import time
+import uuid
 
 import numpy as np
 from ray import serve
@@ -20,7 +20,8 @@ from starlette.responses import JSONResponse, Response
 from cvprod.serving import images
 from cvprod.serving.errors import MEDIA_TYPE, ServiceError
 from cvprod.serving.model import Model
-from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.serving.settings import load
+from cvprod.serving.verdict import InspectionOfOne, ModelInfo, Verdict, encode, judge
 
 MOST_BYTES = 8 * 2**20
 
@@ -39,30 +40,35 @@ class Inspection:
     """One replica: a core, a model, batches of what has arrived."""
 
     def __init__(self) -> None:
-        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or DEFAULT_MODEL))
+        self.settings = load([])  # of the environment, as the service's own: CVPROD_MODEL, CVPROD_REVIEW_BELOW
+        self.model = Model.load(self.settings.model)
 
     @serve.batch(max_batch_size=8, batch_wait_timeout_s=0)
-    async def classify(self, tiles: list[np.ndarray]) -> list[dict]:
-        """One answer for each tile, (96, 96) uint8."""
+    async def classify(self, tiles: list[np.ndarray]) -> list[tuple[Verdict, float]]:
+        """A verdict for each tile, (96, 96) uint8, and the milliseconds that the network took for all of them."""
+        start = time.perf_counter()
         odds = self.model.probabilities(self.model.run(np.stack(tiles)[:, None]))
-        best = odds.argmax(axis=1)
-        version = {"name": self.model.name, "version": self.model.version}
-        return [
-            {"label": self.model.card.classes[i], "probability": round(float(row[i]), 4), "model": version}
-            for i, row in zip(best, odds, strict=True)
-        ]
+        spent = (time.perf_counter() - start) * 1e3
+        verdicts = judge(odds, self.model.card.classes, self.settings.review_below)
+        return [(verdict, spent) for verdict in verdicts]
 
     async def __call__(self, request: Request) -> Response:
         """POST a picture; GET says that the replica is ready."""
+        start, request_id = time.perf_counter(), uuid.uuid4().hex
         try:
             if request.method == "GET":
                 return JSONResponse({"ready": True})
             if request.method != "POST":
                 raise ServiceError("method-not-allowed", headers={"Allow": "GET, POST"})
             tile = images.to_tile(await self.body(request))
-            return JSONResponse(await self.classify(tile))
+            verdict, infer = await self.classify(tile)
+            model = ModelInfo(self.model.name, self.model.version)
+            timing = {"infer": round(infer, 3), "total": round((time.perf_counter() - start) * 1e3, 3)}
+            answer = InspectionOfOne(verdict.label, verdict.probability, verdict.review, model, timing, request_id)
+            return Response(encode(answer), media_type="application/json", headers={"X-Request-Id": request_id})
         except ServiceError as error:
-            return Response(error.body(), error.status, error.headers, MEDIA_TYPE)
+            headers = {**error.headers, "X-Request-Id": request_id}
+            return Response(error.body(request_id), error.status, headers, MEDIA_TYPE)
         except ClientDisconnect:
             return Response(status_code=400)
 

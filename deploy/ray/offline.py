@@ -1,13 +1,12 @@
 """Score a folder of pictures that is larger than memory with Ray Data: `python offline.py FOLDER OUT [--workers N]`.
 
 Pictures stream through: a few blocks are in memory at a time, whatever the folder holds. Writes JSON lines below OUT,
-one for each file, with label and probability, or with the problem that makes it no picture; a bad file never ends the
-run.
-Folders may lie where pyarrow reads (a disk, s3://, gs://). What begins with . or _ at the top of FOLDER is left out.
+one for each file, with label, probability and review flag, or with the problem that makes it no picture; a bad file
+never ends the run. Folders may lie where pyarrow reads (a disk, s3://, gs://). What begins with . or _ at the top of
+FOLDER is left out.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -17,17 +16,19 @@ import ray
 from cvprod.serving import images
 from cvprod.serving.errors import InvalidImage
 from cvprod.serving.model import Model
-from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.serving.settings import load
+from cvprod.serving.verdict import judge
 
 
 class Scorer:
     """Lives in a worker process for the whole run, so that the model is loaded once and not for each block."""
 
     def __init__(self) -> None:
-        self.model = Model.load(Path(os.environ.get("CVPROD_MODEL") or DEFAULT_MODEL))
+        self.settings = load([])  # of the environment, as the service's own
+        self.model = Model.load(self.settings.model)
 
     def __call__(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """{"path", "bytes"} of n files to {"path", "label", "probability", "problem", "model"} of n."""
+        """{"path", "bytes"} of n files to {"path", "label", "probability", "review", "problem", "model"} of n."""
         n = len(block["path"])
         tiles, problems = np.zeros((n, 1, 96, 96), np.uint8), [""] * n
         for i, data in enumerate(block["bytes"]):
@@ -36,12 +37,13 @@ class Scorer:
             except InvalidImage as fault:
                 problems[i] = fault.slug
         odds = np.concatenate([self.model.probabilities(self.model.run(tiles[i : i + 8])) for i in range(0, n, 8)])
+        verdicts = judge(odds, self.model.card.classes, self.settings.review_below)
         good = np.array([not problem for problem in problems])
-        labels = np.array(self.model.card.classes, dtype=object)[odds.argmax(1)]
         return {
             "path": block["path"],
-            "label": np.where(good, labels, ""),
-            "probability": np.where(good, odds.max(1).astype(float).round(4), np.nan),
+            "label": np.where(good, np.array([verdict.label for verdict in verdicts], dtype=object), ""),
+            "probability": np.where(good, [verdict.probability for verdict in verdicts], np.nan),
+            "review": good & [verdict.review for verdict in verdicts],
             "problem": np.array(problems, dtype=object),
             "model": np.array([self.model.version] * n, dtype=object),
         }

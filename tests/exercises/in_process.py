@@ -8,7 +8,7 @@ import copy
 import io
 import types
 
-from cvprod.book.notebooks import BOOTSTRAP
+from cvprod.book.notebooks import bootstrap_extra
 from cvprod.exercises.course import Exercise
 from cvprod.exercises.grade import Mark, mark
 from cvprod.exercises.restore import restore
@@ -23,7 +23,7 @@ class InProcess:
 
     def run(self, cell, *, test=False):
         cell.outputs = []
-        if cell.source.strip() == BOOTSTRAP:
+        if bootstrap_extra(cell) is not None:
             return  # it has a magic, and nothing to install here
         try:
             with contextlib.redirect_stdout(io.StringIO()):

@@ -43,6 +43,7 @@ def anchors(path: Path) -> frozenset[str]:
 def html_pages(site: Path) -> list[Path]:
     """Return the pages that a reader can reach, without downloads and redirect stubs."""
     found = [path for path in sorted(site.rglob("*.html")) if not {"_sources", "_static"} & set(path.parts)]
+    found = [path for path in found if path.name != "404.html"]  # served at any address, so without the theme
     return [path for path in found if 'http-equiv="Refresh"' not in path.read_text(encoding="utf-8")[:600]]
 
 

@@ -105,6 +105,7 @@ class Chromium:
 
     def open(self, url: str, *, width: int = 1400, height: int = 900, dark: bool = False) -> None:
         """Load a page in a window of this size and scheme, and wait until it and its requests are done."""
+        self.width = width
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -131,18 +132,28 @@ class Chromium:
             raise RuntimeError(result["exceptionDetails"].get("exception", {}).get("description", "script failed"))
         return result["result"].get("value")
 
+    def overflow(self) -> int:
+        """CSS pixels by which the page is wider than the window asked for.
+
+        Not than innerWidth: on a phone that grows with the content.
+        """
+        return self.run("document.documentElement.scrollWidth") - self.width
+
     def requests(self) -> list[str]:
         """Return the address of every request since the page was opened."""
         sent = [event["params"] for event in self.events if event.get("method") == "Network.requestWillBeSent"]
         return [item["request"]["url"] for item in sent if not item["request"]["url"].startswith(("data:", "blob:"))]
 
     def complaints(self) -> list[str]:
-        """Return errors that the page wrote to the console or threw."""
+        """Return errors and warnings that the page wrote to the console, and what it threw."""
         found = []
         for event in self.events:
             params = event.get("params", {})
             if event.get("method") == "Log.entryAdded" and params["entry"]["level"] == "error":
                 found.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+            if event.get("method") == "Runtime.consoleAPICalled" and params["type"] in ("error", "warning", "assert"):
+                said = [str(part.get("value", part.get("description", ""))) for part in params["args"]]
+                found.append(f"console.{params['type']}: {' '.join(said)}")
             if event.get("method") == "Runtime.exceptionThrown":
                 found.append(params["exceptionDetails"].get("exception", {}).get("description", "exception"))
         return found

@@ -61,12 +61,12 @@ def visits(site, browser, axe):
     with Site(site) as server:
         for page in checks.html_pages(site):
             name = page.relative_to(site).as_posix()
-            for view, width in (("light", 1400), ("dark", 390)):
+            for view, width in (("light", 1400), ("dark", 360)):
                 browser.open(server.address + name, width=width, dark=view == "dark")
                 visit = {
                     "requests": browser.requests(),
                     "complaints": browser.complaints(),
-                    "overflow": browser.run("document.documentElement.scrollWidth - innerWidth"),
+                    "overflow": browser.overflow(),
                     "contrast": browser.run(CONTRAST) if browser.run("!!document.querySelector('article')") else None,
                 }
                 browser.run(axe + ";0")
@@ -143,3 +143,26 @@ def test_search_finds_a_term(browser, site):
 
 def test_pages_are_there(site):
     assert all(Path(site, name).is_file() for name in ("index.html", "search.html", "book/intro.html"))
+
+
+PLANTED = {
+    "overflow": "<div style='width: 700px'>wide</div>",
+    "console": "<script>console.error('planted'); console.warn('planted')</script>",
+    "throws": "<script>throw new Error('planted')</script>",
+    "missing": "<img src='nowhere.png' alt='a picture that is not there'>",
+}
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_seen(browser, tmp_path, fault):
+    from chromium import Site
+
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
+    for name, body in (("sound", "<p>fine</p>"), ("planted", PLANTED[fault])):
+        page = f"<!doctype html><html lang=en><head>{head}<title>A page</title></head><body>{body}</body></html>"
+        (tmp_path / f"{name}.html").write_text(page)
+    with Site(tmp_path) as server:
+        for name in ("sound", "planted"):
+            browser.open(server.address + f"{name}.html", width=360)
+            faults = [*browser.complaints(), *(["wide"] if browser.overflow() > 0 else [])]
+            assert bool(faults) == (name == "planted"), faults

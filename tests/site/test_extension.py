@@ -1,16 +1,19 @@
 """The book's Sphinx extension, piece by piece."""
 
+import re
 from types import SimpleNamespace
 
 import pytest
 import yaml
+from bs4 import BeautifulSoup
 from docutils import nodes
 
+from cvprod import ledger
 from cvprod.book.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
 
 cvprod_site = pytest.importorskip("cvprod_site")
-from cvprod_site import assets, hardware_cells, mathml, numbers, pages  # noqa: E402
+from cvprod_site import assets, discovery, hardware_cells, landing, mathml, numbers, pages  # noqa: E402
 
 FRAME = (
     "<html><head>{head}</head><body><div><button title='Toggle'><i class='fa-solid fa-bars'></i></button>"
@@ -25,15 +28,18 @@ def _finish(body="", head="", **context):
 
 @pytest.mark.parametrize("how", ["added", "changed", "removed"])
 def test_ledger_is_read_again_with_a_chapter(how):
-    env = SimpleNamespace(found_docs={"notebooks/ledger", "notebooks/01_x"})
+    env = SimpleNamespace(found_docs={"notebooks/ledger", "notebooks/01_x", "book/intro"})
     sets = {name: set() for name in ("added", "changed", "removed")}
     assert cvprod_site.ledger_follows_chapters(None, env, **sets) == []
-    assert cvprod_site.ledger_follows_chapters(None, env, **{**sets, how: {"book/intro"}}) == []
-    assert cvprod_site.ledger_follows_chapters(None, env, **{**sets, how: {"notebooks/01_x"}}) == ["notebooks/ledger"]
+    assert cvprod_site.ledger_follows_chapters(None, env, **{**sets, how: {"book/glossary"}}) == []
+    assert cvprod_site.ledger_follows_chapters(None, env, **{**sets, how: {"notebooks/01_x"}}) == [
+        "notebooks/ledger",
+        "book/intro",
+    ]
 
 
 def test_ledger_sorts_after_every_chapter():
-    assert all(f"notebooks/{n:02}_zzz" < cvprod_site.LEDGER for n in range(1, 13))
+    assert all(f"notebooks/{n:02}_zzz" < cvprod_site.FOLLOWERS[0] for n in range(1, 13))
 
 
 @pytest.mark.parametrize("tag", sorted(HARDWARE_TAGS))
@@ -158,3 +164,70 @@ def test_chapters_are_numbered_by_their_files():
     assert numbers.renumber(None, env) == []
     assert env.toc_secnumbers == {"notebooks/07_api": {"": (7,), "#rest": (7, 1)}, "book/intro": {"": (1,)}}
     assert title["secnumber"] == (7,) and link["secnumber"] == (7, 1)
+
+
+def _introduced(pagename, metatags='<meta name="description" content="Words &amp; more." />'):
+    context = {"metatags": metatags, "title": "A <em>title</em>"}
+    app = SimpleNamespace(config=SimpleNamespace(html_title="The book"))
+    discovery.introduce(app, pagename, "page.html", context, None)
+    return BeautifulSoup(context["metatags"], "html.parser")
+
+
+def test_page_says_its_address_and_what_a_preview_shows(monkeypatch):
+    monkeypatch.setenv("CVPROD_SITE_URL", "https://example.org/book")
+    page = _introduced("notebooks/02_x")
+    assert page.find("link", rel="canonical")["href"] == "https://example.org/book/notebooks/02_x.html"
+    seen = {tag["property"]: tag["content"] for tag in page.find_all("meta", property=True)}
+    assert seen["og:title"] == "A title" and seen["og:description"] == "Words & more." and seen["og:type"] == "article"
+    assert _introduced("book/intro").find("link", rel="canonical")["href"] == "https://example.org/book/"
+    monkeypatch.delenv("CVPROD_SITE_URL")
+    owner, project = repository().removeprefix("https://github.com/").split("/")
+    assert _introduced("x").find("link", rel="canonical")["href"] == f"https://{owner}.github.io/{project}/x.html"
+
+
+def test_site_map_lists_each_page_once_and_the_first_one_as_the_root(tmp_path, monkeypatch):
+    monkeypatch.setenv("CVPROD_SITE_URL", "https://example.org/")
+    for name in ("index.html", "book/intro.html", "search.html", "notebooks/a.html", "_static/x.html"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    app = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
+    app.config = SimpleNamespace(html_title="The book")
+    for _ in range(2):  # a second build changes nothing
+        discovery.write(app, None)
+        found = re.findall(r"<loc>(.*?)</loc>", (tmp_path / "sitemap.xml").read_text())
+        assert found == ["https://example.org/", "https://example.org/notebooks/a.html"]
+    assert "Sitemap: https://example.org/sitemap.xml" in (tmp_path / "robots.txt").read_text()
+    assert "https://example.org/" in (tmp_path / "404.html").read_text()
+
+
+def test_first_page_moves_up_with_its_links(tmp_path):
+    (tmp_path / "book").mkdir()
+    old = tmp_path / "book/intro.html"
+    old.write_text(
+        '<html data-content_root="../"><a href="live.html#x"></a><a href="../notebooks/a.html"></a><a href="#here"></a>'
+        '<img src="../_static/a.svg"><a href="https://example.org/x">'
+    )
+    app = SimpleNamespace(outdir=tmp_path, builder=SimpleNamespace(format="html"))
+    for _ in range(2):
+        landing.front(app, None)
+        page = (tmp_path / "index.html").read_text()
+        assert 'data-content_root="./"' in page and 'href="book/live.html#x"' in page and 'href="#here"' in page
+        assert 'href="notebooks/a.html"' in page and 'src="_static/a.svg"' in page and "https://example.org/x" in page
+        assert "../index.html" in old.read_text()
+
+
+def test_links_to_the_first_page_lead_to_where_it_is():
+    context = {"pagename": "notebooks/a", "pathto": lambda name: f"../{name}.html"}
+    assert landing.to_front('<a href="../book/intro.html">', context) == '<a href="../index.html">'
+
+
+def test_first_page_has_this_builds_figures(monkeypatch, tmp_path):
+    monkeypatch.setenv("CVPROD_LEDGER", str(tmp_path))
+    assert "when the chapters have run" in landing.figures()
+    measured = (("big", "baseline", 20, 44e6, 0.99), ("small", "other", 0.2, 2.2e5, 0.985))
+    ledger.record(2, [
+        ledger.Row(2, name, kind, p50_ms=ms, size_bytes=size, accuracy=share, n_tiles=2000)
+        for name, kind, ms, size, share in measured
+    ])  # fmt: skip
+    text = BeautifulSoup(landing.figures(), "html.parser").get_text(" ")
+    assert "100 ×" in text and "200 ×" in text and "-0.5" in text

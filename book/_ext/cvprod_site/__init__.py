@@ -5,19 +5,21 @@ from functools import partial
 
 from sphinx.application import Sphinx
 
-from cvprod_site import assets, hardware_cells, mathml, numbers, pages
+from cvprod_site import assets, discovery, failed_cells, hardware_cells, landing, live, mathml, numbers, pages
 
 CHAPTER = re.compile(r"notebooks/\d\d_")
-LEDGER = "notebooks/ledger"
+#: What shows rows that chapters measured.
+FOLLOWERS = ("notebooks/ledger", landing.PAGE)
 
 
 def ledger_follows_chapters(app, env, added, changed, removed):
-    """Read the ledger again whenever a chapter is: its rows come from the chapters' runs.
+    """Read the ledger, and the page that leads with it, again whenever a chapter is: their rows come from its run.
 
-    Sphinx reads in the order of names, so the ledger (no leading digit) comes after every chapter.
+    Sphinx reads in the order of names, so the ledger (no leading digit) comes after every chapter; the first page is
+    filled when it is written, which is after all have been read.
     """
     touched = any(CHAPTER.match(name) for name in {*added, *changed, *removed})
-    return [LEDGER] if touched and LEDGER in env.found_docs else []
+    return [name for name in FOLLOWERS if touched and name in env.found_docs]
 
 
 def wrap_templates(app: Sphinx) -> None:
@@ -28,7 +30,7 @@ def wrap_templates(app: Sphinx) -> None:
 
     def finished(template: str, context: dict) -> str:
         output = render(template, context)
-        return pages.finish(output, context) if "pagename" in context else output
+        return landing.to_front(pages.finish(output, context), context) if "pagename" in context else output
 
     app.builder.templates.render = finished
 
@@ -38,8 +40,14 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", wrap_templates)
     app.connect("env-get-updated", numbers.renumber, priority=900)  # after Sphinx's own count, at 500
     app.connect("doctree-read", hardware_cells.label)
+    app.connect("doctree-read", failed_cells.warn)
     app.connect("html-page-context", pages.describe)
+    app.connect("html-page-context", discovery.introduce)
+    app.connect("html-page-context", landing.fill)
     app.connect("build-finished", assets.slim)
+    app.connect("build-finished", live.write)
+    app.connect("build-finished", landing.front)
+    app.connect("build-finished", discovery.write)
     app.add_html_math_renderer(
         "mathml",
         inline_renderers=(partial(mathml.visit, display=False), None),

@@ -61,6 +61,8 @@ def _head(head: str, article: str, context: dict) -> str:
         unwanted.append(SEARCH_ONLY)
     tags = re.compile(r"<script\b[^>]*>.*?</script>\s*|<link\b[^>]*>\s*", re.S)
     head = tags.sub(lambda tag: "" if re.search("|".join(unwanted), tag[0]) else tag[0], head)
+    # On a first visit nothing is stored, which the theme's script reports as an invalid mode.
+    head = head.replace('localStorage.getItem("mode") || ""', 'localStorage.getItem("mode") || "auto"')
     # Sphinx, MyST and the theme each set a viewport: the first is enough.
     viewport = re.compile(r'<meta name="viewport"[^>]*>')
     first = viewport.search(head)

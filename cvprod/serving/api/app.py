@@ -2,30 +2,33 @@
 
 `POST /v1/inspect` with a picture as its body is what cameras do, thousands of times a second. It is answered here, in
 plain ASGI: routing by a framework would cost, for every picture, a fair part of what the network takes. Every other
-request goes on to FastAPI (`v1`, `oip`, `jobs`, `stream`), which also documents the short path. What both share
-(identity, limits, problems, request ids, metrics, logs) is in `App`.
+request goes on to FastAPI (`fastapi_app`, `oip`, `jobs`, `stream`), which also documents the short path. What both
+share (identity, limits, verdicts, request ids) is in `context.Context`.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
-from cvprod.serving import auth, metrics
+from cvprod.serving import metrics
 from cvprod.serving.api import shedding
-from cvprod.serving.engine import Engine, Result
-from cvprod.serving.errors import MEDIA_TYPE, Draining, Overloaded, ServiceError
+from cvprod.serving.api.fastapi_app import make_api
+from cvprod.serving.api.forms import unsupported
+from cvprod.serving.context import Context
+from cvprod.serving.engine import Engine
+from cvprod.serving.errors import MEDIA_TYPE, ServiceError
+from cvprod.serving.jobs import Store
 from cvprod.serving.logs import log
 from cvprod.serving.settings import Settings
+from cvprod.serving.tracing import trace_id
+from cvprod.serving.verdict import InspectionOfOne, ModelInfo, encode
 
 REQUEST_ID = re.compile(shedding.NAME)
 _OPEN = (
@@ -41,57 +44,21 @@ _OPEN = (
 _RAW = ("image/", "application/octet-stream")
 
 
-class ModelInfo(msgspec.Struct):
-    name: str
-    version: str
-
-
-class Inspection(msgspec.Struct, omit_defaults=True):
-    """The answer about one picture."""
-
-    label: str
-    probability: float
-    review: bool
-    model: ModelInfo
-    timing_ms: dict[str, float]
-    request_id: str
-    probabilities: dict[str, float] = {}
-
-
-_encode = msgspec.json.Encoder().encode
 _yes_or_no = TypeAdapter(bool)
 
 
-class App:
-    """One worker's ASGI application.
-
-    Args:
-        engine: what computes.
-        settings: see there.
-        swap: loads the model of a card into every worker, all or none, and returns its version; None where there is one
-            process only, which then swaps by itself.
-    """
+class App(Context):
+    """One worker's ASGI application. Arguments as of Context."""
 
     def __init__(
         self, engine: Engine, settings: Settings, *, swap: Callable[[Path | None], Awaitable[str]] | None = None
     ) -> None:
-        from cvprod.serving.api.fastapi_app import make_api
-
-        self.engine = engine
-        self.settings = settings
-        self.swap = swap or self._swap_here
-        self.ready = True
-        self.keys = auth.Keys(settings.api_keys)
-        self.limiter = auth.Limiter(settings.rate_limit / settings.workers)
-        self._guarded = not self.keys.open or settings.rate_limit > 0
-        self._ids = itertools.count()
-        self._refused = 0  # at the door, and not yet counted
-        self._prefix = os.urandom(6).hex()
-        self._inspect_route = metrics.Route("/v1/inspect")
+        super().__init__(engine, settings, swap=swap)
+        state = settings.state or Path(tempfile.mkdtemp(prefix="cvprod-state-"))
+        self.jobs = Store(settings.jobs or state / "jobs")
+        self._cross_origin = bool(settings.cors_origins)
         self._routes: dict[str, metrics.Route] = {}
-        self._predicted: dict[tuple[str, str], Any] = {}
-        self._access = settings.access_log and settings.log_level in ("debug", "info")
-        self.api = make_api(self)
+        self.api = make_api(self, self.jobs)
 
     # --- ASGI ---
 
@@ -99,10 +66,10 @@ class App:
         if scope["type"] != "http":
             await self.api(scope, receive, send)
             return
-        start = time.perf_counter()
+        start = scope.get("arrived") or time.perf_counter()
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
-        request_id = given.decode() if REQUEST_ID.fullmatch(given) else self._new_id()
+        request_id = given.decode() if REQUEST_ID.fullmatch(given) else self.new_id()
         path = scope["path"]
         if path == "/v1/inspect" and scope["method"] == "POST" and self._is_raw(headers):
             route, images = self._inspect_route, 1
@@ -135,7 +102,7 @@ class App:
                 }
             )
             await send({"type": "http.response.body", "body": body})
-            self._account(route, code, start, request_id, images)
+            self._account(route, code, start, request_id, headers.get(b"traceparent", b""), images)
             return
         await self._through(scope, receive, send, headers, request_id, start)
 
@@ -144,25 +111,11 @@ class App:
 
         headers: those that every answer gets. Counted and logged later, by `count_refused`.
         """
-        head = shedding.plain(data)
+        head = None if self._cross_origin else shedding.plain(data)
         if head is None or (wait := self.engine.turned_away()) is None:
             return b""
         self._refused += 1
-        return shedding.refusal(shedding.request_id(head) or self._new_id().encode(), wait, headers)
-
-    def count_refused(self) -> None:
-        """Metrics and one line of log for all that were refused at the door since the last call."""
-        refused, self._refused = self._refused, 0
-        if refused:
-            self._inspect_route.refused(refused)
-            if self._access:
-                log.info(
-                    "refused",
-                    extra={"event": "refused", "route": self._inspect_route.name, "code": 429, "count": refused},
-                )
-
-    def _new_id(self) -> str:
-        return f"{self._prefix}-{next(self._ids):x}"
+        return shedding.refusal(shedding.request_id(head) or self.new_id().encode(), wait, headers)
 
     @staticmethod
     def _is_raw(headers: dict[bytes, bytes]) -> bool:
@@ -174,9 +127,13 @@ class App:
         metrics.REJECTED.labels(problem.slug).inc()
         return tuple((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
 
-    def _account(self, route: metrics.Route, code: int, start: float, request_id: str, images: int = 0) -> None:
+    def _account(
+        self, route: metrics.Route, code: int, start: float, request_id: str, parent: bytes = b"", images: int = 0
+    ) -> None:
         seconds = time.perf_counter() - start
         route.done(code, seconds)
+        if code >= 500 and self.watchers:
+            self.failed(route.name, code, request_id, parent.decode("latin-1"), seconds)
         if self._access:
             log.info(
                 "request",
@@ -186,6 +143,7 @@ class App:
                     "code": code,
                     "ms": round(seconds * 1e3, 3),
                     "request_id": request_id,
+                    "trace_id": trace_id(parent.decode("latin-1"), request_id),
                     "model": self.engine.model.version,
                     "images": images,
                 },
@@ -196,11 +154,10 @@ class App:
     async def _inspect(
         self, scope: dict, headers: dict[bytes, bytes], receive: Callable, request_id: str, start: float
     ) -> bytes:
-        if self._guarded:
-            self.identify(headers, scope)
+        key = self.identify(headers, scope) if self.guarded else None
         kind = headers.get(b"content-type", b"application/octet-stream").decode("latin-1").lower()
         if not kind.startswith(_RAW):
-            raise ServiceError("media-type-unsupported")
+            raise unsupported(kind)
         probabilities = bool(scope["query_string"]) and self._wants_probabilities(scope["query_string"])
         body = await self.read_body(headers, receive)
         if not body:
@@ -208,15 +165,19 @@ class App:
         result = await self.engine.inspect((body,), timeout=self.timeout(headers))
         if result.faults:
             raise result.faults[0]
-        best = int(result.probabilities[0].argmax())
-        label = result.model.card.classes[best]
-        probability = round(float(result.probabilities[0, best]), 5)
-        review = probability < self.settings.review_below
-        self.count(label, result.model.version, review)
-        answer = Inspection(
-            label,
-            probability,
-            review,
+        (verdict,) = self.judged(
+            result,
+            route="/v1/inspect",
+            received=start,
+            request_id=request_id,
+            traceparent=headers.get(b"traceparent", b""),
+            caller=key.name if key else "",
+        )
+        assert verdict is not None
+        answer = InspectionOfOne(
+            verdict.label,
+            verdict.probability,
+            verdict.review,
             ModelInfo(result.model.name, result.model.version),
             {
                 "queue": round(result.queue_ms, 3),
@@ -227,8 +188,8 @@ class App:
             request_id,
         )
         if probabilities:
-            answer.probabilities = self.all_probabilities(result, 0)
-        return _encode(answer)
+            answer.probabilities = verdict.of_each_class()
+        return encode(answer)
 
     @staticmethod
     def _wants_probabilities(query: bytes) -> bool:
@@ -240,88 +201,15 @@ class App:
             fault = {"where": "query.probabilities", "what": error.errors()[0]["msg"]}
             raise ServiceError("invalid-request", errors=[fault]) from None
 
-    async def read_body(self, headers: dict[bytes, bytes], receive: Callable, limit: int = 0) -> bytes:
-        """The request's body. Raises ServiceError (body-too-large) as soon as that is known."""
-        limit = limit or self.settings.max_body_bytes
-        said = headers.get(b"content-length", b"")
-        if said.isdigit() and int(said) > limit:
-            raise ServiceError(
-                "body-too-large", f"{int(said)} bytes; at most {limit}.", headers={"Connection": "close"}
-            )
-        message = await receive()
-        if not message.get("more_body"):
-            if message["type"] == "http.disconnect":
-                raise ServiceError("malformed-request", "The connection was closed before the request was complete.")
-            return message.get("body", b"")
-        parts, size = [message["body"]], len(message["body"])
-        while message.get("more_body"):
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise ServiceError("malformed-request", "The connection was closed before the request was complete.")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
-                raise ServiceError("body-too-large", f"More than {limit} bytes.", headers={"Connection": "close"})
-        return b"".join(parts)
-
-    # --- what the routers share ---
-
-    def identify(self, headers: dict[bytes, bytes], scope: dict, need: str = "inspect") -> auth.Key | None:
-        """Who asks, and whether that is within the rate. Raises ServiceError."""
-        key = self.keys.identify(headers, need)
-        client = scope.get("client") or ("unknown", 0)
-        self.limiter.take(key.name if key else client[0], (key.rate if key else 0.0) / self.settings.workers)
-        return key
-
-    def timeout(self, headers: dict[bytes, bytes]) -> float:
-        """Seconds that the caller will wait: X-Timeout-Ms, or the service's deadline. Raises ServiceError."""
-        given = headers.get(b"x-timeout-ms")
-        if given is None:
-            return self.settings.deadline_ms / 1e3
-        try:
-            value = float(given)
-        except ValueError:
-            value = -1.0
-        if not 1 <= value < 1e7:
-            raise ServiceError("malformed-request", "X-Timeout-Ms is a number of milliseconds, at least 1.")
-        return value / 1e3
-
-    def count(self, label: str, version: str, review: bool) -> None:
-        """Count a prediction."""
-        counter = self._predicted.get((label, version))
-        if counter is None:
-            counter = self._predicted[label, version] = metrics.PREDICTIONS.labels(label, version)
-        counter.inc()
-        if review:
-            metrics.REVIEW.labels(version).inc()
-
-    def all_probabilities(self, result: Result, row: int) -> dict[str, float]:
-        """Class name to probability."""
-        return {
-            name: round(float(p), 5)
-            for name, p in zip(result.model.card.classes, result.probabilities[row], strict=True)
-        }
-
-    async def _swap_here(self, card: Path | None) -> str:
-        import asyncio
-
-        from cvprod.serving.model import Model, ModelError
-
-        try:
-            path = card or self.settings.model
-            model = await asyncio.get_running_loop().run_in_executor(None, Model.load, path, self.settings.device)
-        except ModelError as error:
-            raise ServiceError("model-refused", str(error)) from None
-        self.engine.swap(model)
-        return model.version
-
     # --- everything else, through FastAPI ---
 
     async def _through(
         self, scope: dict, receive: Callable, send: Callable, headers: dict[bytes, bytes], request_id: str, start: float
     ) -> None:
         path, code, begun = scope["path"], 500, False
-        scope.setdefault("state", {})["request_id"] = request_id
+        if scope["method"] == "HEAD":  # is GET without its body, which the server leaves out
+            scope = {**scope, "method": "GET"}
+        scope.setdefault("state", {}).update(request_id=request_id, received=start)
 
         async def watched(message: dict) -> None:
             nonlocal code, begun
@@ -331,7 +219,7 @@ class App:
             await send(message)
 
         try:
-            if self._guarded and not path.startswith(_OPEN):
+            if self.guarded and not path.startswith(_OPEN):
                 need = "admin" if path.startswith("/v2/repository") else "inspect"
                 scope["state"]["key"] = self.identify(headers, scope, need)
             await self.api(scope, receive, watched)
@@ -341,7 +229,7 @@ class App:
                 log.exception("fault", extra={"event": "fault", "request_id": request_id, "route": path})
             if not begun:  # else FastAPI has told the caller already
                 code = problem.status
-                body = problem.body(request_id)
+                body = problem.body(request_id, told_as_error=path.startswith("/v2"))
                 await send(
                     {
                         "type": "http.response.start",
@@ -359,7 +247,4 @@ class App:
         route = self._routes.get(template)
         if route is None:
             route = self._routes[template] = metrics.Route(template)
-        self._account(route, code, start, request_id)
-
-
-__all__ = ["App", "Draining", "Inspection", "ModelInfo", "Overloaded"]
+        self._account(route, code, start, request_id, headers.get(b"traceparent", b""))

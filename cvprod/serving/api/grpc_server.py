@@ -6,9 +6,12 @@ that a protobuf release could refuse, and no clash with a client library that br
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote
 
 import grpc
@@ -16,12 +19,11 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from cvprod.serving import metrics
-from cvprod.serving.api import oip
+from cvprod.serving.api import oip, shedding
+from cvprod.serving.context import Context
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.logs import log
-
-if TYPE_CHECKING:
-    from cvprod.serving.api.app import App
+from cvprod.serving.settings import SettingsError
 
 SERVICE = "inference.GRPCInferenceService"
 _DESCRIPTOR = Path(__file__).parents[1] / "oip.binpb"
@@ -29,6 +31,7 @@ _STATUS = {
     400: grpc.StatusCode.INVALID_ARGUMENT, 401: grpc.StatusCode.UNAUTHENTICATED, 403: grpc.StatusCode.PERMISSION_DENIED,
     404: grpc.StatusCode.NOT_FOUND, 413: grpc.StatusCode.INVALID_ARGUMENT, 415: grpc.StatusCode.INVALID_ARGUMENT,
     422: grpc.StatusCode.INVALID_ARGUMENT, 429: grpc.StatusCode.RESOURCE_EXHAUSTED, 503: grpc.StatusCode.UNAVAILABLE,
+    504: grpc.StatusCode.DEADLINE_EXCEEDED,
 }  # fmt: skip
 
 
@@ -50,10 +53,16 @@ def address(peer: str) -> str:
     return place.rpartition(":")[0].strip("[]") if kind in ("ipv4", "ipv6") else peer
 
 
+def request_id(headers: dict[bytes, bytes]) -> str:
+    """What the caller calls this request, or nothing; as X-Request-Id over HTTP."""
+    given = headers.get(b"x-request-id", b"")
+    return given.decode() if re.fullmatch(shedding.NAME, given) else ""
+
+
 class Service:
     """The six calls of the protocol."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: Context) -> None:
         self.app = app
         self.types = messages()
         self._routes = {name: metrics.Route(f"grpc/{name}") for name in self.calls()}
@@ -76,15 +85,49 @@ class Service:
 
         return grpc.method_handlers_generic_handler(SERVICE, {name: method(name) for name in self.calls()})
 
+    def health(self) -> grpc.GenericRpcHandler:
+        """grpc.health.v1, which load balancers and Kubernetes' gRPC probes ask. Its two messages hold one field each,
+        and are read and written here by hand."""
+
+        def asked(data: bytes) -> str:  # field 1, a text
+            return data[2:].decode() if data[:1] == b"\x0a" else ""
+
+        def status(name: str) -> bytes:  # field 1: 1 serving, 2 not serving, 3 unknown service
+            known = name in ("", SERVICE, self.app.engine.model.name)
+            return b"\x08\x01" if known and self._fine else b"\x08\x02" if known else b"\x08\x03"
+
+        async def check(name: str, context: Any) -> bytes:
+            if (found := status(name)) == b"\x08\x03":
+                await context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+            return found
+
+        async def watch(name: str, context: Any) -> AsyncGenerator[bytes, None]:
+            said = b""
+            while True:
+                if (found := status(name)) != said:
+                    yield (said := found)
+                await asyncio.sleep(0.2)
+
+        return grpc.method_handlers_generic_handler(
+            "grpc.health.v1.Health",
+            {
+                "Check": grpc.unary_unary_rpc_method_handler(check, request_deserializer=asked),
+                "Watch": grpc.unary_stream_rpc_method_handler(watch, request_deserializer=asked),
+            },
+        )
+
     async def _guard(self, name: str, request: Any, context: Any) -> Any:
         start, code = time.perf_counter(), 200
+        asked: dict[str, Any] = {"received": start}  # of Context.judged
         try:
-            if name.startswith("Model") and self.app._guarded:
+            if name.startswith("Model") and (self.app.guarded or self.app.watchers):
                 headers = {
                     k.encode(): v if isinstance(v, bytes) else v.encode() for k, v in context.invocation_metadata()
                 }
-                self.app.identify(headers, {"client": (address(context.peer()), 0)})
-            return await getattr(self, f"_{name}")(request, context)
+                asked |= {"traceparent": headers.get(b"traceparent", b""), "request_id": request_id(headers)}
+                if self.app.guarded and (key := self.app.identify(headers, {"client": (address(context.peer()), 0)})):
+                    asked["caller"] = key.name
+            return await getattr(self, f"_{name}")(request, context, asked)
         except ServiceError as problem:
             code = problem.status
             metrics.REJECTED.labels(problem.slug).inc()
@@ -102,25 +145,25 @@ class Service:
     def _fine(self) -> bool:
         return self.app.ready and not self.app.engine.draining
 
-    async def _ServerLive(self, request: Any, context: Any) -> Any:
+    async def _ServerLive(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         return self.types["ServerLiveResponse"](live=True)
 
-    async def _ServerReady(self, request: Any, context: Any) -> Any:
+    async def _ServerReady(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         return self.types["ServerReadyResponse"](ready=self._fine)
 
-    async def _ModelReady(self, request: Any, context: Any) -> Any:
+    async def _ModelReady(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         model = self.app.engine.model
         known = request.name == model.name and request.version in ("", model.version)
         return self.types["ModelReadyResponse"](ready=known and self._fine)
 
-    async def _ServerMetadata(self, request: Any, context: Any) -> Any:
+    async def _ServerMetadata(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         return self.types["ServerMetadataResponse"](name="cvprod", version="2", extensions=[])
 
-    async def _ModelMetadata(self, request: Any, context: Any) -> Any:
+    async def _ModelMetadata(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         oip.check_model(self.app, request.name, request.version)
         return self.types["ModelMetadataResponse"](**oip.model_metadata(self.app))
 
-    async def _ModelInfer(self, request: Any, context: Any) -> Any:
+    async def _ModelInfer(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         oip.check_model(self.app, request.model_name, request.model_version)
         if len(request.inputs) != 1:
             raise ServiceError("invalid-request", "There is one input.")
@@ -145,11 +188,12 @@ class Service:
         result = await self.app.engine.infer(
             oip.check_values(tiles.reshape(shape)), timeout=min(timeout or limit, limit)
         )
+        logits = self.app.judged_logits(result, route="grpc/ModelInfer", **asked)
         response = self.types["ModelInferResponse"](
             model_name=result.model.name, model_version=result.model.version, id=request.id
         )
         response.outputs.add(name=oip.OUTPUT, datatype="FP32", shape=list(result.logits.shape))
-        logits = np.ascontiguousarray(result.logits, "<f4")
+        logits = np.ascontiguousarray(logits, "<f4")
         if raw:
             response.raw_output_contents.append(logits.tobytes())
         else:
@@ -157,14 +201,18 @@ class Service:
         return response
 
 
-async def serve(app: App, host: str, port: int) -> grpc.aio.Server:
+async def serve(app: Context, host: str, port: int) -> grpc.aio.Server:
     """Start on host:port, beside other workers; returns the running server."""
     server = grpc.aio.server(options=[
         ("grpc.so_reuseport", 1), ("grpc.max_receive_message_length", app.settings.max_body_bytes),
         ("grpc.max_concurrent_streams", 256),
     ])  # fmt: skip
-    server.add_generic_rpc_handlers((Service(app).handler(),))
-    if server.add_insecure_port(f"{host}:{port}") != port:
-        raise OSError(f"gRPC port {port} is taken")
+    service = Service(app)
+    server.add_generic_rpc_handlers((service.handler(), service.health()))
+    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        server.add_insecure_port(place)
+    except RuntimeError:
+        raise SettingsError(f"gRPC cannot listen on {place}") from None
     await server.start()
     return server

@@ -8,25 +8,26 @@ model repository extension as a hot swap needs.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
+from cvprod.serving.api.forms import asked_by
+from cvprod.serving.api.openapi import problems
+from cvprod.serving.context import Context
+from cvprod.serving.engine import Result
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.model import SIDE
-
-if TYPE_CHECKING:
-    from cvprod.serving.api.app import App
 
 INPUT, OUTPUT = "pixels", "logits"
 DATATYPES = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 HEADER = "inference-header-content-length"
 
 
-def model_metadata(app: App) -> dict[str, Any]:
+def model_metadata(app: Context) -> dict[str, Any]:
     """The model's inputs and outputs, as the protocol describes them."""
     model = app.engine.model
     return {
@@ -38,7 +39,7 @@ def model_metadata(app: App) -> dict[str, Any]:
     }
 
 
-def check_model(app: App, name: str, version: str = "") -> None:
+def check_model(app: Context, name: str, version: str = "") -> None:
     """Raises ServiceError (not-found)."""
     model = app.engine.model
     if name != model.name:
@@ -47,7 +48,7 @@ def check_model(app: App, name: str, version: str = "") -> None:
         raise ServiceError("not-found", f"Version {model.version} is loaded.")
 
 
-def check_tensor(app: App, name: str, datatype: str, shape: list[int]) -> np.dtype:
+def check_tensor(app: Context, name: str, datatype: str, shape: list[int]) -> np.dtype:
     """The dtype of an input. Raises ServiceError that names what is wrong."""
     if name != INPUT:
         raise ServiceError("invalid-request", f"The input is called {INPUT}.")
@@ -61,16 +62,17 @@ def check_tensor(app: App, name: str, datatype: str, shape: list[int]) -> np.dty
 
 
 def check_values(tiles: np.ndarray) -> np.ndarray:
-    """Grey levels: numbers from 0 to 255. Raises ServiceError."""
+    """Grey levels: numbers from 0 to 255. Raises ServiceError, also for what was scaled to 0..1: the network would call
+    it a nearly black tile, with confidence."""
     if tiles.dtype != np.uint8 and not (np.isfinite(tiles).all() and tiles.min() >= 0 and tiles.max() <= 255):
         raise ServiceError("invalid-request", "Grey levels are numbers from 0 to 255.")
+    if tiles.dtype != np.uint8 and tiles.max() <= 1 and (tiles % 1).any():
+        raise ServiceError("invalid-request", "These look scaled to 0..1. Send grey levels from 0 to 255, unscaled.")
     return tiles
 
 
-def router(app: App) -> APIRouter:
+def router(app: Context) -> APIRouter:
     """The routes below /v2."""
-    from cvprod.serving.api.fastapi_app import problems
-
     made = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
     @made.get("", summary="Server metadata", responses=problems())
@@ -127,7 +129,8 @@ def router(app: App) -> APIRouter:
         asked = _decode(document)
         tiles = _tensor(app, asked, binary)
         result = await app.engine.infer(check_values(tiles), timeout=app.timeout(headers))
-        return _answer(asked, result)
+        logits = app.judged_logits(result, route="/v2/models/{name}/infer", **asked_by(request))
+        return _answer(asked, result, logits)
 
     @made.post("/repository/index", summary="Models of this server", responses=problems("forbidden"))
     async def index() -> list[dict[str, str]]:
@@ -220,7 +223,7 @@ def _decode(document: bytes) -> _Infer:
     return asked
 
 
-def _tensor(app: App, asked: _Infer, binary: bytes) -> np.ndarray:
+def _tensor(app: Context, asked: _Infer, binary: bytes) -> np.ndarray:
     given = asked.inputs[0]
     dtype = check_tensor(app, given.name, given.datatype, given.shape)
     count = math.prod(given.shape)
@@ -243,11 +246,11 @@ def _tensor(app: App, asked: _Infer, binary: bytes) -> np.ndarray:
     return values.astype(dtype).reshape(given.shape)
 
 
-def _answer(asked: _Infer, result: Any) -> Response:
+def _answer(asked: _Infer, result: Result, logits: np.ndarray) -> Response:
     binary = bool(asked.parameters.get("binary_data_output"))
     if asked.outputs:
         binary = bool(asked.outputs[0].parameters.get("binary_data", binary))
-    logits = np.ascontiguousarray(result.logits, "<f4")
+    logits = np.ascontiguousarray(logits, "<f4")
     output: dict[str, Any] = {"name": OUTPUT, "datatype": "FP32", "shape": list(logits.shape)}
     document = {"model_name": result.model.name, "model_version": result.model.version, "outputs": [output]}
     if asked.id:

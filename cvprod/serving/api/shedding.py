@@ -19,7 +19,8 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*(?=\r\n)", re.IG
 NAME = rb"[A-Za-z0-9._-]{1,64}"
 _REQUEST_ID = re.compile(rb"\r\nx-request-id:[ \t]*(%b)[ \t]*\r\n" % NAME, re.IGNORECASE)
 _UNUSUAL = re.compile(
-    rb"\r\n(?:transfer-encoding|expect|upgrade|connection:(?![ \t]*keep-alive[ \t]*\r\n)|content-type:[ \t]*multipart)",
+    rb"\r\n(?:transfer-encoding|expect|upgrade|content-encoding|connection:(?![ \t]*keep-alive[ \t]*\r\n)"
+    rb"|content-type:[ \t]*multipart)",
     re.IGNORECASE,
 )
 _BEFORE, _, _AFTER = Overloaded(0.0).body("\0").partition(b"\\u0000")

@@ -9,8 +9,8 @@ Each binary message is one picture; each answer is a JSON text with the frame's 
 
 Metrics count every frame that is answered as one request of this route, timed from the message read to the answer sent.
 
-Close codes: 1000 done, 1003 a text message, 1009 a frame over the limit, 1008 no key or too many requests, 1012 going
-down.
+Close codes: 1000 done, 1003 a text message, 1009 a frame over the limit, 1008 no key, another origin or too many
+requests, 1012 going down.
 """
 
 from __future__ import annotations
@@ -18,45 +18,65 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from cvprod.serving import metrics
+from cvprod.serving import auth, metrics
+from cvprod.serving.context import Context
 from cvprod.serving.errors import Draining, ServiceError
 
-if TYPE_CHECKING:
-    from cvprod.serving.api.app import App
 
-
-def router(app: App) -> APIRouter:
+def router(app: Context) -> APIRouter:
     """The route /v1/stream."""
     made, route = APIRouter(), metrics.Route("/v1/stream")
 
     @made.websocket("/v1/stream")
     async def stream(socket: WebSocket, policy: str = "newest") -> None:
         try:
-            if app._guarded:
-                app.identify(dict(socket.scope["headers"]), socket.scope)
+            headers = dict(socket.scope["headers"])
+            key = app.identify(headers, socket.scope) if app.guarded else None
             if app.engine.draining or not app.ready:
                 raise Draining
         except ServiceError as problem:
             await socket.close(1012 if isinstance(problem, Draining) else 1008, problem.slug)
             return
+        if not same_origin(socket, app.settings.cors_origins):
+            await socket.close(1008, "this page may not: its origin is another")
+            return
         if policy not in ("newest", "all"):
             await socket.close(1008, "policy is newest or all")
             return
         await socket.accept()
-        session = _Session(app, socket, route, newest=policy == "newest")
+        session = _Session(app, socket, route, key, newest=policy == "newest")
         await session.run()
 
     return made
 
 
+def same_origin(socket: WebSocket, allowed: str) -> bool:
+    """Whether a page may open this stream. A browser lets every page try, and sends no key with it: without this, any
+    page that is open inside the plant could feed the service. A program sends no Origin.
+
+    allowed: origins beside the service's own, as `cors_origins`.
+    """
+    origin = socket.headers.get("origin")
+    return (
+        origin is None
+        or origin.partition("://")[2] == socket.headers.get("host", "")
+        or allowed.strip() == "*"
+        or origin in {given.strip() for given in allowed.split(",")}
+    )
+
+
 class _Session:
-    def __init__(self, app: App, socket: WebSocket, route: metrics.Route, *, newest: bool) -> None:
+    def __init__(
+        self, app: Context, socket: WebSocket, route: metrics.Route, key: auth.Key | None, *, newest: bool
+    ) -> None:
         self.app, self.socket, self.route, self.newest = app, socket, route, newest
+        self._caller = key.name if key else ""
+        self._traceparent = socket.headers.get("traceparent", "")
         self.frames: asyncio.Queue[tuple[int, bytes, float] | None] = asyncio.Queue(1)
 
     async def run(self) -> None:
@@ -111,13 +131,20 @@ class _Session:
                     return
                 await self._send({"frame": number, "problem": problem.document()})
                 continue
-            best = int(result.probabilities[0].argmax())
-            probability = round(float(result.probabilities[0, best]), 5)
-            label, version = result.model.card.classes[best], result.model.version
-            review = probability < self.app.settings.review_below
-            self.app.count(label, version, review)
+            (verdict,) = self.app.judged(
+                result,
+                route="/v1/stream",
+                received=arrived,
+                traceparent=self._traceparent,
+                caller=self._caller,
+            )
+            assert verdict is not None
             await self._send({
-                "frame": number, "label": label, "probability": probability, "review": review, "model_version": version,
+                "frame": number,
+                "label": verdict.label,
+                "probability": verdict.probability,
+                "review": verdict.review,
+                "model_version": result.model.version,
                 "timing_ms": {"queue": round(result.queue_ms, 3), "infer": round(result.infer_ms, 3)},
             })  # fmt: skip
             self.route.done(200, time.perf_counter() - arrived)

@@ -35,6 +35,7 @@ _START_SECONDS = 60.0
 _HELD = 1024
 _AGAIN = 0.05  # seconds until a worker that had no room is tried again, should it say nothing before
 _TESTER_SECONDS = 30.0  # that a new model waits for a worker that can test it
+_ROOM = 512 * 1024  # bytes of metrics that a worker may write
 _PAUSE = 0.1  # seconds without accepting, where there are no descriptors left
 
 
@@ -45,6 +46,7 @@ class _Worker:
     card: Path
     pid: int = 0
     ready: bool = False
+    spare: bool = False  # has loaded the model, and gets no connections until somebody dies
     connections: int = 0
     error: str = ""
     answers: list[asyncio.Future] = field(default_factory=list)
@@ -57,6 +59,8 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.workers: dict[int, _Worker] = {}
+        # Of several workers the others take over. One alone has somebody who is ready to.
+        self.processes = settings.workers + (1 if settings.spare and settings.workers == 1 else 0)
         self.stopping = False
         self.failures = 0
         self.nursery: subprocess.Popen | None = None
@@ -73,16 +77,21 @@ class Supervisor:
         self._done = asyncio.Event()
         self._tasks: set[asyncio.Task] = set()
 
-    def _listen(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    def _bind(self, port: int) -> socket.socket:
+        """A socket on the service's address that nobody else has. Raises SettingsError."""
+        host = self.settings.host
+        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((self.settings.host, self.settings.port))
+            bound.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise SettingsError(
-                f"cannot listen on {self.settings.host}:{self.settings.port}: {getattr(error, 'strerror', error)}"
-            ) from None
+            bound.close()
+            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise SettingsError(f"cannot listen on {place}: {getattr(error, 'strerror', error)}") from None
+        return bound
+
+    def _listen(self) -> socket.socket:
+        listener = self._bind(self.settings.port)
         listener.listen(2048)
         listener.setblocking(False)
         return listener
@@ -116,13 +125,23 @@ class Supervisor:
         """What workers need before there are any. Raises ModelError, SettingsError."""
         self.metrics = Path(tempfile.mkdtemp(prefix="cvprod-metrics-"))
         self._own.append(self.metrics)
+        free = shutil.disk_usage(self.metrics).free
+        if free < _ROOM * (self.settings.workers + 1):
+            raise SettingsError(
+                f"{self.metrics.parent} has {free // 1024} kB left, too little for the metrics of "
+                f"{self.settings.workers} workers: make room, or name another folder with TMPDIR"
+            )
         if self.settings.state is None:
             self.state = Path(tempfile.mkdtemp(prefix="cvprod-state-"))
             self._own.append(self.state)
         else:
             self.state = Path(self.settings.state)
             self.state.mkdir(parents=True, exist_ok=True)
-        self.card = keep(self.settings.model, self.state / "models")
+        self.card = keep(self.settings.model, self.state / "models", self.settings.model_keys)
+        if self.settings.grpc_port:
+            # The workers share the port, and the kernel would let another service share it, too: half of the callers
+            # would get somebody else's model. Who is alone can bind it without sharing.
+            self._bind(self.settings.grpc_port).close()
         self.socket = self._listen()
         self.port = self.socket.getsockname()[1]
 
@@ -131,26 +150,23 @@ class Supervisor:
         if not await self._open_nursery():
             log.error("start", extra={"event": "no-worker-starts"})
             return 1
-        for index in range(self.settings.workers):
+        for index in range(self.processes):
             await self._start(index)
         if not await self._all_ready():
             return 3
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         log.info(
             "listening",
-            extra={"event": "listening", "port": self.port, "detail": f"{self.settings.host}:{self.port}"},
+            extra={"event": "listening", "port": self.port, "detail": f"{host}:{self.port}"},
         )
-        print(f"Listening on http://{self.settings.host}:{self.port}", flush=True)
+        print(f"Listening on http://{host}:{self.port}", flush=True)
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._accept)
         return 0
 
     async def _all_ready(self) -> bool:
         until = time.monotonic() + _START_SECONDS
         while True:
-            if (
-                self.workers
-                and all(w.ready for w in self.workers.values())
-                and len(self.workers) == self.settings.workers
-            ):
+            if self.workers and all(w.ready for w in self.workers.values()) and len(self.workers) == self.processes:
                 return True
             if self.failures >= 3 * self.settings.workers or time.monotonic() > until:
                 log.error("start", extra={"event": "no-worker-starts"})
@@ -213,7 +229,8 @@ class Supervisor:
     async def _start(self, index: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
-        worker = self.workers[index] = _Worker(index, ours, self.card)
+        serving = sum(not worker.spare for worker in self.workers.values())
+        worker = self.workers[index] = _Worker(index, ours, self.card, spare=serving >= self.settings.workers)
         asyncio.get_running_loop().add_reader(ours.fileno(), self._heard, worker)
         with theirs:
             for _ in range(3):
@@ -221,7 +238,9 @@ class Supervisor:
                     pass
                 try:
                     assert self._to_nursery is not None
-                    socket.send_fds(self._to_nursery, [f"{index} {self.card}".encode()], [theirs.fileno()])
+                    socket.send_fds(
+                        self._to_nursery, [f"{index} {worker.spare:d} {self.card}".encode()], [theirs.fileno()]
+                    )
                     break
                 except OSError:
                     await self._rebuild_nursery()
@@ -259,8 +278,19 @@ class Supervisor:
 
     def _now_ready(self, worker: _Worker) -> None:
         worker.ready = True
+        self._promote()
         self._hand_on()
         log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
+
+    def _promote(self) -> None:
+        """A spare that is ready takes the place of a worker that is not. There may be two workers then, and one more
+        spare only after the next death."""
+        spare = next((w for w in self.workers.values() if w.spare and w.ready), None)
+        started = self._starting is not None and self._starting.done()
+        serving = sum(w.ready and not w.spare for w in self.workers.values())
+        if started and spare is not None and serving < self.settings.workers:
+            spare.spare = False
+            self._send(spare, b"U")
 
     async def _catch_up(self, worker: _Worker) -> None:
         """The model was swapped while this worker started: it must not serve the old one."""
@@ -286,6 +316,8 @@ class Supervisor:
         with contextlib.suppress(KeyError):
             if self.workers[worker.index] is worker:
                 del self.workers[worker.index]
+        if not self.stopping:
+            self._promote()
         self._spawn(self._bury(worker))
 
     async def _bury(self, worker: _Worker) -> None:
@@ -294,10 +326,10 @@ class Supervisor:
                 self._done.set()
             return
         if worker.pid:
-            with contextlib.suppress(OSError):
-                from prometheus_client import multiprocess
+            from cvprod.serving.metric_files import fold
 
-                multiprocess.mark_process_dead(worker.pid, str(self.metrics))
+            with contextlib.suppress(OSError):
+                await asyncio.get_running_loop().run_in_executor(None, fold, self.metrics, worker.pid)
         self.failures += 0 if worker.ready else 1
         reason = worker.error or "it was killed, or crashed"
         log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
@@ -350,7 +382,7 @@ class Supervisor:
 
     def _hand_over(self, connection: socket.socket) -> bool:
         for worker in sorted(self._ready(), key=lambda w: w.connections):
-            if worker.outbox:
+            if worker.outbox or worker.spare:
                 continue
             try:
                 socket.send_fds(worker.channel, [b"C"], [connection.fileno()])
@@ -416,7 +448,7 @@ class Supervisor:
             async with self._swapping:
                 try:
                     card = await asyncio.get_running_loop().run_in_executor(
-                        None, keep, model or self.settings.model, self.state / "models"
+                        None, keep, model or self.settings.model, self.state / "models", self.settings.model_keys
                     )
                     faults = await self._all_say(b"P" + str(card).encode())
                     if not faults and not self.stopping and time.monotonic() < until:

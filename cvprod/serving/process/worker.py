@@ -1,6 +1,7 @@
 """One process that computes. It gets its connections, already accepted, from the supervisor, over a socket of its own.
 
 supervisor to worker    C with a file descriptor: a connection       P card: prepare this model    S: swap to it
+                        U: no longer a spare, work
                         A: forget it                                 D: drain, then exit
                         O number reason: what became of the swap that was asked for; without a reason it was made
 worker to supervisor    R: ready    -: a connection was closed       p, e text: prepared, refused
@@ -19,10 +20,11 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import httptools
 from uvicorn import Config, Server
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -33,11 +35,14 @@ from cvprod.serving.engine import Engine
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.jobs import Runner
 from cvprod.serving.model import Model, ModelError
-from cvprod.serving.settings import Settings
+from cvprod.serving.settings import Settings, SettingsError
 
 MESSAGE = 65536
 MESSAGES = 64  # that are heard in one turn of the event loop
 HEAD_BYTES = 65536  # of a request's first line and headers together
+LINGER_SECONDS = 5.0  # that a caller who was answered before the end of its request may go on sending
+LINGER_BYTES = 64 * 2**20  # the same in bytes; what comes is dropped
+STREAM = b"/v1/stream"  # the one route where an offer to upgrade to WebSocket is taken
 UNREAD_SECONDS = 0.1  # in which a new connection's request is read, if it has come: that takes a turn of the event loop
 
 
@@ -46,10 +51,18 @@ class OneWrite:
 
     uvicorn writes them one after the other. That is a system call and a packet too many, and a worker that is killed
     between the two leaves half an answer, which a load balancer cannot ask for again.
+
+    And a transport that closes gently: to close a socket in which something is unread sends a reset, which overtakes
+    the answer. `unread` says whether the caller may still be sending; then the connection is half-closed, and what
+    comes is read and dropped, up to a limit (`drop`).
     """
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport, self._loop, self._head = transport, loop, b""
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, unread: Callable[[], bool]
+    ) -> None:
+        self._transport, self._loop, self._head, self._unread = transport, loop, b"", unread
+        self._lingering: asyncio.TimerHandle | None = None
+        self._dropped = 0
 
     def write(self, data: bytes) -> None:
         if self._head:
@@ -67,7 +80,34 @@ class OneWrite:
 
     def close(self) -> None:
         self._flush()
+        if self._lingering is None and self._unread() and not self._transport.is_closing():
+            self._lingering = self._loop.call_later(LINGER_SECONDS, self._transport.close)
+            self._transport.resume_reading()
+            self._transport.write_eof()
+        else:
+            self.end()
+
+    def end(self) -> None:
+        """Close at once."""
+        self._flush()
+        self.gone()
         self._transport.close()
+
+    def drop(self, data: bytes) -> bool:
+        """Whether the connection is over but for what the caller still sends."""
+        if self._lingering is not None:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
+                self.end()
+        return self._lingering is not None
+
+    def gone(self) -> None:
+        """The connection has ended: nothing to wait for."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+
+    def is_closing(self) -> bool:
+        return self._lingering is not None or self._transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -92,8 +132,10 @@ class Flow(FlowControl):
 class Worker:
     """Serves the connections that come over `channel`."""
 
-    def __init__(self, settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
-        self.settings, self.channel, self.index = settings, channel, index
+    def __init__(
+        self, settings: Settings, channel: socket.socket, index: int, card: Path, *, spare: bool = False
+    ) -> None:
+        self.settings, self.channel, self.index, self.spare = settings, channel, index, spare
         self.model = Model.load(card, settings.device)
         self.engine = Engine(
             self.model,
@@ -110,7 +152,9 @@ class Worker:
         self.finished = asyncio.Event()
         self.arriving = 0  # connections taken over, and not yet among those of the server
         self._tasks: set[asyncio.Task] = set()
-        self._named = self._name_model()
+        self._named: Any = None
+        self.runner: asyncio.Task | None = None
+        self.grpc: Any = None
 
     def _name_model(self) -> Any:
         card = self.engine.model.card
@@ -132,7 +176,7 @@ class Worker:
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         config = Config(
-            self.app,
+            across_origins(self.app, self.settings.cors_origins),
             http="httptools",
             ws="websockets-sansio",
             lifespan="off",
@@ -154,17 +198,21 @@ class Worker:
 
             def connection_made(self, transport: Any) -> None:
                 worker.arriving -= 1
-                super().connection_made(OneWrite(transport, loop))
+                super().connection_made(OneWrite(transport, loop, lambda: self.began is not None))
                 self.flow = Flow(self.transport, self.pipeline)
                 metrics.CONNECTIONS.inc()
                 self.began: float | None = loop.time()  # of the request that is arriving; None between two
                 self.silent = True  # nothing has come yet
+                self.replayed = False  # the head is fed to the parser once more
                 self.heading = self.fresh = False  # within a request's head; which began in what was read last
                 self.head = self.fed = 0  # bytes of the head: as it was understood, and as it came
                 self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
             def data_received(self, data: bytes) -> None:
+                if self.transport.drop(data):
+                    return
                 worker.engine.touch()
+                self.arrived = time.perf_counter()
                 if self.began is None or self.silent:
                     self.silent = False
                     if self.idle() and (answer := worker.app.refuse(data, worker.state.default_headers)):
@@ -174,12 +222,51 @@ class Worker:
                         return
                     self.began = loop.time()
                 self.fresh = False
-                super().data_received(data)
+                self.feed(data)
                 # A header without an end is understood only once it has one.
                 if self.heading and not self.fresh and not self.transport.is_closing():
                     self.fed += len(data)
                     if self.fed > HEAD_BYTES:
                         self.send_400_response("")
+
+            def feed(self, data: bytes) -> None:
+                """To the parser. It stops behind a head that offers an upgrade, and takes what follows for another
+                protocol. An offer may be ignored (RFC 9110, 7.8), a body may not: what is left of it would be read as
+                the next request, past every rule of a proxy that knows better."""
+                self._unset_keepalive_if_required()
+                while data is not None:
+                    try:
+                        self.parser.feed_data(data)
+                        return
+                    except httptools.HttpParserError:
+                        self.began = self.began or loop.time()  # there may be more to come
+                        self.send_400_response("Invalid HTTP request received.")
+                        return
+                    except httptools.HttpParserUpgrade as offer:
+                        if self._should_upgrade():
+                            self.handle_websocket_upgrade()
+                            return
+                        data = data[offer.args[0] :]
+                        self.read_on()
+
+            def read_on(self) -> None:
+                """Behind a head whose offer is ignored: a new parser, which is told how the body is framed."""
+                lines = [b"POST / HTTP/%b" % self.scope["http_version"].encode()]
+                framing = (b"content-length", b"transfer-encoding")
+                lines += [b"%b: %b" % header for header in self.headers if header[0] in framing]
+                if not self.cycle.keep_alive:
+                    lines.append(b"connection: close")
+                self.parser = httptools.HttpRequestParser(self)
+                self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+                self.replayed = True
+                self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
+
+            def _should_upgrade(self) -> bool:
+                if self.url.partition(b"?")[0] != STREAM or self.scope.get("method") != "GET":
+                    return False
+                names = {name for name, _ in self.headers}
+                framed = names & {b"content-length", b"transfer-encoding"}
+                return not framed and super()._should_upgrade()
 
             def send_400_response(self, msg: str) -> None:
                 # uvicorn's answer to what is no request. It knows no limit: one caller's headers could fill the memory.
@@ -199,15 +286,22 @@ class Worker:
                     raise ValueError("the head is too large")  # the parser stops, and uvicorn calls send_400_response
 
             def on_url(self, url: bytes) -> None:
+                if self.replayed:
+                    return
                 self.count_head(len(url))
                 super().on_url(url)
 
             def on_header(self, name: bytes, value: bytes) -> None:
+                if self.replayed:
+                    return
                 self.count_head(len(name) + len(value) + 4)
                 if self.heading:  # what comes after the body must not pass for what was said before it
                     super().on_header(name, value)
 
             def on_headers_complete(self) -> None:
+                if self.replayed:
+                    self.replayed = False
+                    return
                 self.heading = False
                 super().on_headers_complete()
 
@@ -216,12 +310,17 @@ class Worker:
                 return (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused
 
             def on_message_begin(self) -> None:
+                if self.replayed:
+                    return
                 self.began = loop.time()  # also of a request whose first bytes came with the end of another
                 self.heading = self.fresh = True
                 self.head = self.fed = 0
                 super().on_message_begin()
+                self.scope["arrived"] = self.arrived  # the clock of a request: before the loop comes to answer it
 
             def on_message_complete(self) -> None:
+                if self.parser.should_upgrade() and not self._should_upgrade():
+                    return  # its body is still to come, see `read_on`
                 self.began = None
                 super().on_message_complete()
 
@@ -241,10 +340,17 @@ class Worker:
                 if left > 0:
                     self.patience = loop.call_later(left, self.too_slow)
                 elif self.transport is not None and not self.transport.is_closing():
-                    self.transport.close()
+                    self.transport.end()
+
+            def shutdown(self) -> None:
+                if self.cycle is None or self.cycle.response_complete:
+                    self.transport.end()
+                else:
+                    super().shutdown()
 
             def connection_lost(self, exc: Exception | None) -> None:
                 self.patience.cancel()
+                self.transport.gone()
                 self.over()
                 super().connection_lost(exc)
 
@@ -255,18 +361,26 @@ class Worker:
         self.factory = lambda: Connection(config=config, server_state=self.state, app_state={})
         self.channel.setblocking(False)
         loop.add_reader(self.channel.fileno(), self._heard)
-        self.runner = asyncio.create_task(Runner(self.app, self.app.jobs).run())  # type: ignore[attr-defined]
-        self.grpc = None
-        if self.settings.grpc_port:
-            from cvprod.serving.api.grpc_server import serve
-
-            self.grpc = await serve(self.app, self.settings.host, self.settings.grpc_port)
+        if self.spare:
+            name_process("spare")
+        else:
+            await self._open()
         self.say(b"R%d" % os.getpid())
         tick = asyncio.create_task(self._tick())
         await self.finished.wait()
         tick.cancel()
         self.app.count_refused()
+        self.app.close()
         self.engine.close()
+
+    async def _open(self) -> None:
+        """Begin with what does not wait for connections of the supervisor's."""
+        self._named = self._name_model()
+        self.runner = asyncio.create_task(Runner(self.app, self.app.jobs).run())
+        if self.settings.grpc_port:
+            from cvprod.serving.api.grpc_server import serve
+
+            self.grpc = await serve(self.app, self.settings.host, self.settings.grpc_port)
 
     async def _tick(self) -> None:
         while True:
@@ -301,9 +415,14 @@ class Worker:
         elif data[:1] == b"S" and self.prepared is not None:
             self.engine.swap(self.prepared)
             self.prepared = None
-            self._named.set(0)
-            self._named = self._name_model()
+            if self._named is not None:
+                self._named.set(0)
+                self._named = self._name_model()
             self.say(b"s")
+        elif data[:1] == b"U" and self.spare:
+            self.spare = False
+            name_process("worker")
+            self._spawn(self._open())
         elif data[:1] == b"A":
             self.prepared = None
         elif data[:1] == b"O":
@@ -359,7 +478,8 @@ class Worker:
         if self.engine.draining:
             return
         self.app.ready = False
-        self.runner.cancel()
+        if self.runner is not None:
+            self.runner.cancel()
         until = time.monotonic() + self.settings.drain_seconds
         if self.grpc is not None:
             self._spawn(self.grpc.stop(self.settings.drain_seconds))
@@ -378,6 +498,27 @@ class Worker:
         if self.grpc is not None:
             await self.grpc.stop(0)
         self.finished.set()
+
+
+def across_origins(app: Any, origins: str) -> Any:
+    """The application, for pages of these origins too. The book's own page needs none."""
+    if not origins:
+        return app
+    from starlette.middleware.cors import CORSMiddleware
+
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin.strip() for origin in origins.split(",")],
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-Id", "X-Timeout-Ms"],
+        expose_headers=["Retry-After", "X-Request-Id"],
+    )
+
+
+def name_process(name: str) -> None:
+    """As `ps` shows it."""
+    with contextlib.suppress(OSError):  # no Linux
+        Path("/proc/self/comm").write_text(name)
 
 
 def config_headers() -> list[tuple[bytes, bytes]]:
@@ -413,13 +554,14 @@ def nursery(channel: socket.socket, *, grpc: bool = True) -> int:
         if os.fork() == 0:
             channel.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            index, _, card = data.decode().partition(" ")
-            os._exit(_worker(socket.socket(fileno=descriptors[0]), int(index), Path(card)))
+            index, spare, card = data.decode().split(" ", 2)
+            os._exit(_worker(socket.socket(fileno=descriptors[0]), int(index), Path(card), spare == "1"))
         os.close(descriptors[0])
 
 
-def _worker(channel: socket.socket, index: int, card: Path) -> int:
+def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
     """A fork's life; its exit status."""
+    name_process("spare, starting" if spare else "worker")
     settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if settings.pin and len(cores) == settings.workers > 1:
@@ -432,16 +574,17 @@ def _worker(channel: socket.socket, index: int, card: Path) -> int:
         runner = asyncio.Runner()
     try:
         with runner:
-            runner.run(_serve(settings, channel, index, card))
+            runner.run(_serve(settings, channel, index, card, spare))
     except Exception as error:
         logs.log.exception("worker", extra={"event": "worker-failed"})
-        channel.send(b"e" + (str(error) if isinstance(error, ModelError) else type(error).__name__).encode()[:1000])
+        said = str(error) if isinstance(error, (ModelError, SettingsError)) else type(error).__name__
+        channel.send(b"e" + said.encode()[:1000])
         return 3
     return 0
 
 
-async def _serve(settings: Settings, channel: socket.socket, index: int, card: Path) -> None:
-    await Worker(settings, channel, index, card).run()
+async def _serve(settings: Settings, channel: socket.socket, index: int, card: Path, spare: bool) -> None:
+    await Worker(settings, channel, index, card, spare=spare).run()
 
 
 def main() -> int:

@@ -85,7 +85,7 @@ run install -d -m 0750 -o cvprod-edge -g cvprod-edge "$STATE_DIR"
 run python3 -m venv "${VENV_OPTIONS[@]}" "$HOME_DIR/venv"
 # Only what the loop imports. The package's own requirements would bring PyTorch, which a device neither needs nor holds.
 run "$HOME_DIR/venv/bin/pip" install --quiet --disable-pip-version-check \
-    "ai-edge-litert>=2" "cryptography>=45" "numpy>=2" "opencv-python-headless>=4.12" "pillow>=11" "pyyaml>=6"
+    "ai-edge-litert>=2" "cryptography>=45" "numpy>=2" "opencv-python-headless>=4.12" "pillow>=11" "pyyaml>=6" "simplejpeg>=1.8"
 run "$HOME_DIR/venv/bin/pip" install --quiet --disable-pip-version-check --no-deps "${FROM:-$HERE/../../..}"
 
 run install -m 0644 "$HERE/README.md" "$HOME_DIR/README.md"

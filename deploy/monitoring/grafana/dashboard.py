@@ -1,7 +1,8 @@
-"""The dashboard as code: `python deploy/monitoring/grafana/dashboard.py` writes dashboards/inspection.json.
+"""Dashboards as code: `python deploy/monitoring/grafana/dashboard.py` writes dashboards/*.json.
 
-Change this file, not the JSON: Grafana reads the JSON, a test holds the two together and runs every query on a real
-Prometheus. Needs grafana-foundation-sdk.
+Four of them, by who asks: inspection (is the service well?), quality (are the answers right?), drift (is it still the
+line that the model knows?), cost (what does it use?). Change this file, not the JSON: Grafana reads the JSON, a test
+holds the two together and runs every query on a real Prometheus. Needs grafana-foundation-sdk.
 """
 
 from __future__ import annotations
@@ -14,10 +15,18 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 
-TARGET = Path(__file__).parent / "dashboards" / "inspection.json"
+from cvprod.contract import load_contract
+from cvprod.monitoring import rules
+
+FOLDER = Path(__file__).parent / "dashboards"
 SOURCE = model.DataSourceRef(type_val="prometheus", uid="prometheus")
-#: The contract, in seconds and as a share: where the lines are drawn.
-LIMIT, BUDGET = 0.01, 0.01
+CONTRACT = load_contract()
+#: The contract, in seconds, shares, bytes and euros: where the lines are drawn.
+LIMIT, BUDGET = CONTRACT.p99_latency_ms.limit / 1e3, rules.SLOW
+RECALL, REJECTS = CONTRACT.defect_recall.limit, CONTRACT.false_reject_rate.limit
+MEMORY, EUROS = CONTRACT.memory_mb.limit * 1e6, CONTRACT.cost_per_million_tiles_eur.limit
+#: What an hour of production may cost.
+PRICE = CONTRACT.line.compute_budget_eur_per_year / CONTRACT.line.hours_per_year
 HERE = 'instance=~"$instance"'
 INSPECT = f'route="/v1/inspect", {HERE}'
 
@@ -75,12 +84,12 @@ def number(title: str, text: str, expression: str, unit: str, *, amber: float, r
     )
 
 
-def build() -> model.Dashboard:
-    """The dashboard: promises first, then load, the way of an image through the service, answers, balancer."""
-    made = (
-        dashboard.Dashboard("Inspection")
-        .uid("inspection")
-        .description("The strip inspection against its contract. Made by deploy/monitoring/grafana/dashboard.py.")
+def board(title: str, text: str, variable: str, job: str) -> dashboard.Dashboard:
+    """An empty dashboard, with a choice of instances of a job."""
+    return (
+        dashboard.Dashboard(title)
+        .uid(title.lower())
+        .description(f"{text} Made by deploy/monitoring/grafana/dashboard.py.")
         .tags(["inspection"])
         .timezone("browser")
         .refresh("30s")
@@ -89,9 +98,9 @@ def build() -> model.Dashboard:
         .tooltip(model.DashboardCursorSync.CROSSHAIR)
         .with_variable(
             dashboard.QueryVariable("instance")
-            .label("Service")
+            .label(variable)
             .datasource(SOURCE)
-            .query('label_values(up{job="inspection"}, instance)')
+            .query(f'label_values(up{{job="{job}"}}, instance)')
             .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
             .multi(True)
             .include_all(True)
@@ -99,11 +108,16 @@ def build() -> model.Dashboard:
             .current(model.VariableOption(selected=True, text="All", value="$__all"))
         )
     )
+
+
+def inspection() -> model.Dashboard:
+    """Is the service well? Promises first, then load, the way of an image through it, answers, balancer, resources."""
+    made = board("Inspection", "The strip inspection against its contract.", "Service", "inspection")
     rate = "$__rate_interval"
     made.with_row(dashboard.Row("Promises"))
     for panel in (
         number(
-            "Slow inspections", "Share over the contract's 10 ms, last hour. The contract allows one in a hundred.",
+            "Slow inspections", f"Share over the contract's {LIMIT * 1e3:g} ms, last hour. The contract allows one in a hundred.",
             "inspection:slow:ratio_rate1h", "percentunit", amber=BUDGET / 2, red=BUDGET,
         ),
         number(
@@ -185,12 +199,17 @@ def build() -> model.Dashboard:
         graph(
             "Predictions", "Images a second by label. A mix that moves is the first sign of drift.",
             {"{{label}}": f"sum by (label) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"},
-            "none", width=12, stacked=True,
+            "none", width=8, stacked=True,
         ),
         graph(
             "Share for review", "Answers so unsure that a human is asked, by version of the model.",
             {"{{model_version}}": f"sum by (model_version) (rate(cvprod_review_total{{{HERE}}}[{rate}])) / "
-             f"sum by (model_version) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"}, "percentunit", width=12,
+             f"sum by (model_version) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"}, "percentunit", width=8,
+        ),
+        graph(
+            "Records and watchers", "Pictures of which a record was written or lost; errors in what watches.",
+            {"{{outcome}}": f"sum by (outcome) (rate(cvprod_records_total{{{HERE}}}[{rate}]))",
+             "errors": f"sum(rate(cvprod_watcher_faults_total{{{HERE}}}[{rate}])) or vector(0)"}, "none", width=8,
         ),
     ):  # fmt: skip
         made.with_panel(panel)
@@ -213,13 +232,152 @@ def build() -> model.Dashboard:
         ),
     ):  # fmt: skip
         made.with_panel(panel)
+    made.with_row(dashboard.Row("Resources"))
+    for panel in (
+        graph(
+            "Memory", "Of all processes of a service, shared pages once. The dashed line is the contract.",
+            {"{{instance}}": f"sum by (instance) (cvprod_memory_bytes{{{HERE}}})"}, "decbytes", limit=MEMORY,
+        ),
+        graph(
+            "Processor", "Cores in use. A worker can use one.",
+            {"{{instance}}": f"sum by (instance) (rate(cvprod_cpu_seconds_total{{{HERE}}}[{rate}]))"}, "none",
+            stacked=True,
+        ),
+        graph(
+            "Throttled", "Share of time that a CPU quota kept the service from running: slow without being busy.",
+            {"{{instance}}": f"sum by (instance) (rate(cvprod_throttled_seconds_total{{{HERE}}}[{rate}]))"},
+            "percentunit", limit=0.01,
+        ),
+    ):  # fmt: skip
+        made.with_panel(panel)
     return made.build()
 
 
-def text() -> str:
-    return json.dumps(json.loads(JSONEncoder().encode(build())), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+def quality() -> model.Dashboard:
+    """Are the answers right? By audited labels, and by what can be said without."""
+    made = board("Quality", "Answers against the truth, where it is known.", "Monitor", "monitor")
+    rate = "$__rate_interval"
+    made.with_row(dashboard.Row("By audited labels"))
+    for panel in (
+        graph(
+            "Defect recall", "Of tiles with a defect, the share called one: estimate and 95 % interval. The dashed "
+            "line is the contract.",
+            {"{{bound}}": f'cvprod_quality{{metric="defect_recall", {HERE}}}'}, "percentunit", limit=RECALL,
+        ),
+        graph(
+            "False rejects", "Of clean tiles, the share called a defect. The dashed line is the contract.",
+            {"{{bound}}": f'cvprod_quality{{metric="false_reject_rate", {HERE}}}'}, "percentunit", limit=REJECTS,
+        ),
+        graph(
+            "Labels", "Audited tiles in an hour. Without labels the graphs beside stand still, whatever happens.",
+            {"labels": f"sum(rate(cvprod_quality_labels_total{{{HERE}}}[{rate}])) * 3600",
+             "changes of the error": f"sum(increase(cvprod_quality_changes_total{{{HERE}}}[1h]))"}, "none",
+        ),
+    ):  # fmt: skip
+        made.with_panel(panel)
+    made.with_row(dashboard.Row("Without labels"))
+    for panel in (
+        graph(
+            "Accuracy, expected and audited", "Mean confidence beside the audited accuracy. Where they part, the "
+            "probabilities are no longer calibrated.",
+            {"expected": f"cvprod_quality_expected_accuracy{{{HERE}}}",
+             "audited": f'cvprod_quality{{metric="accuracy", bound="estimate", {HERE}}}'}, "percentunit", width=12,
+        ),
+        graph(
+            "Share for review, all services", "Answers so unsure that a human is asked.",
+            {"{{model_version}}": f"sum by (model_version) (rate(cvprod_review_total[{rate}])) / "
+             f"sum by (model_version) (rate(cvprod_predictions_total[{rate}]))"}, "percentunit", width=12,
+        ),
+    ):  # fmt: skip
+        made.with_panel(panel)
+    return made.build()
+
+
+def drift() -> model.Dashboard:
+    """Is it still the line that the model knows? Every score over its limit, then what has moved."""
+    made = board("Drift", "Windows of served tiles against the reference.", "Monitor", "monitor")
+    rate = "$__rate_interval"
+    made.with_row(dashboard.Row("Detectors"))
+    for panel in (
+        graph(
+            "Score over limit", "Above the dashed line a detector speaks. All limits come from one null distribution.",
+            {"{{detector}}": f"cvprod_drift_score{{{HERE}}} / on (instance, job, detector) cvprod_drift_limit"},
+            "none", width=12, limit=1,
+        ),
+        graph(
+            "Descriptors", "How far each has moved (KS statistic, 0 to 1): which one says where to look.",
+            {"{{descriptor}}": f"cvprod_drift_descriptor_ks{{{HERE}}}"}, "none", width=12,
+        ),
+        graph(
+            "Alarms", "Windows in an hour in which a detector spoke.",
+            {"{{detector}}": f"sum by (detector) (rate(cvprod_drift_alarms_total{{{HERE}}}[{rate}])) * 3600"}, "none",
+            stacked=True,
+        ),
+        graph(
+            "Windows", "Judged in an hour. None means that nobody watches.",
+            {"windows": f"sum(rate(cvprod_drift_windows_total{{{HERE}}}[{rate}])) * 3600"}, "none",
+        ),
+        number(
+            "Since the last window", "Alerts come after three hours.",
+            f"time() - max(cvprod_drift_window_timestamp_seconds{{{HERE}}})", "s", amber=3600, red=3 * 3600, width=8,
+        ),
+    ):  # fmt: skip
+        made.with_panel(panel)
+    return made.build()
+
+
+def cost() -> model.Dashboard:
+    """What does it use? Euros by the contract's own budget, and where they go."""
+    made = board("Cost", "What the inspection uses for a million tiles.", "Service", "inspection").with_variable(
+        dashboard.TextBoxVariable("price").label("EUR an hour, all services").default_value(f"{PRICE:.3f}")
+    )
+    rate = "$__rate_interval"
+    images = f"sum(rate(cvprod_batch_images_sum{{{HERE}}}[{rate}]))"
+    made.with_row(dashboard.Row("For a million tiles"))
+    for panel in (
+        graph(
+            "Euros", "Price of an hour over the tiles of an hour. The dashed line is the contract: it is kept by a "
+            "line that runs, and broken by one that stands.",
+            {"EUR": f"$price / 3600 / ({images}) * 1e6"}, "currencyEUR", limit=EUROS,
+        ),
+        graph(
+            "Processor hours", "Does not depend on the load; a new model that needs more shows here first.",
+            {"hours": f"sum(rate(cvprod_cpu_seconds_total{{{HERE}}}[{rate}])) / ({images}) * 1e6 / 3600"}, "none",
+        ),
+        graph(
+            "Tiles for a human", "Reviews: at some seconds each, they cost more than the machine.",
+            {"reviews": f"sum(rate(cvprod_review_total{{{HERE}}}[{rate}])) / ({images}) * 1e6"}, "none",
+        ),
+    ):  # fmt: skip
+        made.with_panel(panel)
+    made.with_row(dashboard.Row("Paid for and not used"))
+    for panel in (
+        graph(
+            "Workers busy", "Processor time over workers: what is left is headroom, or waste.",
+            {"busy": f"sum(rate(cvprod_cpu_seconds_total{{{HERE}}}[{rate}])) / sum(cvprod_model_info{{{HERE}}})"},
+            "percentunit", width=12, limit=1,
+        ),
+        graph(
+            "Refused", "Tiles that were paid for and not looked at.",
+            {"share": "inspection:refused:ratio_rate5m"}, "percentunit", width=12,
+        ),
+    ):  # fmt: skip
+        made.with_panel(panel)
+    return made.build()
+
+
+def texts() -> dict[str, str]:
+    """Name -> text of every file."""
+    return {
+        f"{one.uid}.json": json.dumps(
+            json.loads(JSONEncoder().encode(one)), indent=1, sort_keys=True, ensure_ascii=False
+        )
+        + "\n"
+        for one in (inspection(), quality(), drift(), cost())
+    }
 
 
 if __name__ == "__main__":
-    TARGET.write_text(text(), encoding="utf-8")
-    print(f"Wrote {TARGET}")
+    for name, text in texts().items():
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(f"Wrote {FOLDER / name}")

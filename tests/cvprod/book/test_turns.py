@@ -1,16 +1,20 @@
 """Two processes: tests run beside each other and beside most cells, but nothing beside what measures time."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 import time
+from collections import OrderedDict
+from random import Random
+from types import SimpleNamespace
 
 import nbformat
 import pytest
 
 from cvprod.book import notebooks
-from cvprod.book.pytest_turns import BRIEF, LONG, LONGEST_BRIEF, SLOW, Turns
+from cvprod.book.pytest_turns import BRIEF, LONG, LONGEST_BRIEF, SLOW, ByFile, Turns
 
 NOTE = """
 import os, time
@@ -60,8 +64,8 @@ def test_side_by_side_and_alone(tmp_path):
     (tmp_path / "test_a.py").write_text(NOTE + MEET.replace("MINE", "a").replace("OTHER", "chapter") + TESTS)
     for name in "bc":
         (tmp_path / f"test_{name}.py").write_text(NOTE + TESTS)
-    meet = MEET.replace("MINE", "chapter").replace("OTHER", "a").replace("time.monotonic", "clock")
-    first = f"{NOTE}\nfrom time import monotonic as clock\n{meet}\ntest_meets_the_other()"  # no call that is known
+    meet = MEET.replace("MINE", "chapter").replace("OTHER", "a")
+    first = f"{NOTE}\n{meet}\ntest_meets_the_other()"
     timed = [nbformat.v4.new_code_cell("note('cell')", metadata={"tags": ["timed"]}) for _ in range(2)]
     cells = [nbformat.v4.new_code_cell(first), *timed]
     notebooks.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "chapter.ipynb")
@@ -131,14 +135,93 @@ def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
     done, _ = run(tmp_path, ["notebooks", "tests"], processes=3)
     assert done.returncode == 0 and "25 passed" in done.stdout, done.stdout + done.stderr
     assert "s" in (tmp_path / "order").read_text()[:-1], "the site came last"
-    # Where nothing else is left, processes wait with their last tests, and all comes to an end.
-    for number in range(1, 12):
-        (tmp_path / f"tests/test_{number}.py").unlink()
-    for processes in (2, 3):
-        for name in ("01_a", "02_b", "ledger"):
-            (tmp_path / name).unlink()
-        done, _ = run(tmp_path, ["notebooks", "tests"], processes=processes)
-        assert done.returncode == 0 and "14 passed" in done.stdout, done.stdout + done.stderr
+
+
+class Node:
+    """What stands for a process that runs tests: what it was given, and whether it was told to end."""
+
+    def __init__(self, name):
+        self.name, self.given, self.shutting_down = name, [], False
+        self.gateway = SimpleNamespace(id=name)
+
+    def send_runtest_some(self, indices):
+        self.given += indices
+
+    def shutdown(self):
+        self.shutting_down = True
+
+
+def play(units, processes, seconds):
+    """Hand out units (name -> number of tests) to so many processes, whose tests take seconds(unit): who ran what when.
+
+    As pytest-xdist does, a process runs its last test only when it has been given more or told to end.
+    """
+    collection = [f"{unit}::{n}" for unit, count in units.items() for n in range(count)]
+    config = SimpleNamespace(option=SimpleNamespace(loadscopereorder=False))
+    scheduler = ByFile.__new__(ByFile)
+    scheduler.numnodes, scheduler.collection, scheduler.config = processes, None, config
+    scheduler.workqueue, scheduler.assigned_work, scheduler.registered_collections = OrderedDict(), {}, {}
+    scheduler.log = lambda *_: None
+    nodes = [Node(n) for n in range(processes)]
+    for node in nodes:
+        scheduler.add_node(node)
+    for node in nodes:
+        scheduler.add_node_collection(node, collection)
+    scheduler.schedule()
+    now, running, ran = 0.0, {}, []
+    while True:
+        for node in nodes:
+            ready = len(node.given) > 1 or (node.given and node.shutting_down)
+            if node not in running and ready:
+                index = node.given.pop(0)
+                running[node] = (now + seconds(collection[index].split("::")[0]), index, now)
+        if not running:
+            break
+        node = min(running, key=lambda one: running[one][0])
+        now, index, begun = running.pop(node)
+        ran.append((collection[index].split("::")[0], node.name, begun, now))
+        if node in scheduler.assigned_work:
+            scheduler.mark_test_complete(node, index)
+        if scheduler.tests_finished:  # pytest-xdist then ends them all
+            for node in nodes:
+                node.shutdown()
+    assert len(ran) == len(collection), "some tests never ran: processes wait for each other"
+    return ran
+
+
+@pytest.mark.parametrize("processes", [1, 2, 3, 4])
+@pytest.mark.parametrize("tests", [0, 1, 40])
+@pytest.mark.parametrize("turn", range(3))
+def test_twelve_chapters_are_handed_out_one_by_one_and_the_site_follows(processes, tests, turn):
+    random = Random(turn)
+    takes = {f"notebooks/{n:02}_x.ipynb": random.uniform(0.2, 3) for n in range(1, 13)}
+    units = {name: random.randint(1, 40) for name in takes} | {"notebooks/ledger.ipynb": 3}
+    files = {f"tests/test_{n}.py": random.randint(1, 30) for n in range(tests)}
+    units |= files | {"tests/site/test_a.py": 5, "tests/site/test_b.py": 4}
+    ran = play(units, processes, lambda unit: takes.get(unit, 0.3))
+    chapters = [row for row in ran if row[0] in takes]
+    site = [row for row in ran if row[0].startswith("tests/site") or "ledger" in row[0]]
+    assert min(begun for *_, begun, _ in site) >= max(ended for *_, ended in chapters)
+    assert len({name for _, name, *_ in site}) == 1
+    for moment in sorted(begun for *_, begun, _ in chapters):
+        together = {unit for unit, _, begun, ended in chapters if begun <= moment < ended}
+        assert len(together) <= max(2, processes - 1)
+    if processes == 2 and not tests:  # neither process waits while a chapter waits
+        busy = sum(ended - begun for *_, begun, ended in chapters)
+        longest = max(units[name] * seconds for name, seconds in takes.items())
+        assert max(ended for *_, ended in chapters) <= busy / 2 + longest
+
+
+def test_the_end_says_where_the_time_went(tmp_path):
+    slow = "import time\n@__import__('pytest').mark.alone\ndef test_slow():\n    time.sleep(0.6)\n"
+    (tmp_path / "test_slow.py").write_text(slow)
+    (tmp_path / "test_quick.py").write_text("def test_quick():\n    pass\n")
+    done, _ = run(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    _, _, told = done.stdout.partition("where the time went")
+    lines = [line.split() for line in told.splitlines() if " s  " in line]
+    assert [line[-1] for line in lines[:2]] == ["test_slow.py", "test_quick.py"] and float(lines[0][0]) >= 0.6
+    assert re.search(r"; [1-9]\d* s of it alone on the machine, \d+ s of waiting", told)
 
 
 def test_brief_ones_go_on_while_one_waits_for_a_long_one(tmp_path):
@@ -210,7 +293,5 @@ def test_who_waits_for_it_alone_is_overtaken_only_by_what_is_quicker(tmp_path, h
 
 
 def test_who_measures_time():
-    cells = {source: notebooks.measures_time(nbformat.v4.new_code_cell(source, metadata={"tags": tags}))
-             for source, tags in (("measure.latency(f)", []), ("x = 1", []), ("x = 2", ["timed"]),
-                                  ("time.monotonic()", ["untimed"]))}  # fmt: skip
-    assert list(cells.values()) == [True, False, True, False]
+    cells = [nbformat.v4.new_code_cell("x", metadata={"tags": tags}) for tags in ([], ["timed"], ["untimed"])]
+    assert [notebooks.measures_time(cell) for cell in cells] == [False, True, False]

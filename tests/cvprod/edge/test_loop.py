@@ -18,7 +18,7 @@ from cvprod.edge.journal import Journal
 from cvprod.edge.loop import Inspector, ModelFault
 from cvprod.edge.manifest import UpdateError
 from cvprod.edge.watchdog import Watchdog
-from cvprod.surface import CLASSES, to_input
+from cvprod.surface import CLASSES, make_tile, to_input
 
 from .conftest import PIXELS, WEIGHTS, onnx_bytes
 
@@ -428,3 +428,79 @@ def test_a_model_of_another_kind_is_refused_with_what_would_do(tmp_path):
         open_model(tmp_path / "x.pte")
     (tmp_path / "x.onnx").write_bytes(onnx_bytes(WEIGHTS))
     assert np.array_equal(open_model(tmp_path / "x.onnx")(PIXELS).shape, (28, 7))
+
+
+# --- folders as cameras leave them ---------------------------------------------------------------------------
+
+
+def watched(folder, then, *, after=""):
+    """Names that come out of a watched folder; `then` is called when it is quiet for the first time."""
+    names, quiet = [], 0
+    for name, picture in sources.frames(str(folder), watch=True, poll_s=0.02, after=after):
+        if name:
+            names.append((name, picture is not None))
+        else:
+            quiet += 1
+            if quiet == 1:
+                then()
+            elif quiet > 80:
+                return names
+    raise AssertionError("a watched folder ends only with its reader")
+
+
+@pytest.mark.parametrize(
+    ("before", "later"),
+    [
+        (["img_8", "img_9"], ["img_10", "img_11"]),
+        (["frame_0500", "frame_0501"], ["frame_0000", "frame_0001"]),
+        (["02-58", "02-59"], ["02-00", "02-01"]),
+    ],
+    ids=["numbers", "numbers start again", "clock set back"],
+)
+def test_a_watched_folder_sees_new_files_whatever_they_are_called(tmp_path, before, later):
+    picture = cv2.imencode(".png", np.full((96, 96), 90, np.uint8))[1].tobytes()
+    for name in before:
+        (tmp_path / f"{name}.png").write_bytes(picture)
+    seen = watched(tmp_path, lambda: [(tmp_path / f"{name}.png").write_bytes(picture) for name in later])
+    assert seen == [(f"{name}.png", True) for name in [*before, *later]]
+
+
+def test_a_watched_folder_waits_for_a_file_that_is_still_on_its_way(tmp_path):
+    picture = cv2.imencode(".png", np.full((96, 96), 90, np.uint8))[1].tobytes()
+    (tmp_path / "a.png").write_bytes(picture[: len(picture) // 2])
+    assert watched(tmp_path, lambda: (tmp_path / "a.png").write_bytes(picture)) == [("a.png", True)]
+    (tmp_path / "b.png").write_bytes(b"never whole")
+    old = time.time() - 60
+    os.utime(tmp_path / "b.png", (old, old))
+    assert ("b.png", False) in watched(tmp_path, lambda: None)
+
+
+def test_a_later_run_goes_on_where_the_earlier_one_stopped(tmp_path):
+    picture = cv2.imencode(".png", np.full((96, 96), 90, np.uint8))[1].tobytes()
+    for i, name in enumerate(("img_9", "img_10", "img_11", "img_0")):  # the camera has started again
+        (tmp_path / f"{name}.png").write_bytes(picture)
+        os.utime(tmp_path / f"{name}.png", (1000 + i, 1000 + i))
+    names = [name for name, _ in sources.frames(str(tmp_path), after="img_10.png")]
+    assert names == ["img_0.png", "img_11.png"]
+
+
+def test_what_is_no_picture_of_the_camera_is_passed_over(tmp_path):
+    picture = cv2.imencode(".png", np.full((96, 96), 90, np.uint8))[1].tobytes()
+    (tmp_path / "a.png").write_bytes(picture)
+    (tmp_path / "._a.png").write_bytes(b"\0\5\x16\7")
+    (tmp_path / ".b.png").write_bytes(picture[:20])
+    (tmp_path / "Thumbs.db").write_bytes(b"")
+    (tmp_path / "b.png").mkdir()
+    assert [name for name, _ in sources.frames(str(tmp_path))] == ["a.png"]
+
+
+def test_a_jpeg_whose_scan_stops_early_is_no_picture(tmp_path):
+    tile = make_tile("scratches", 5).image
+    data = cv2.imencode(".jpg", tile)[1].tobytes()
+    start = data.rindex(b"\xff\xda") + 10
+    for share in (0.2, 0.5, 0.9):
+        cut = data[: start + int((len(data) - start) * share)].rstrip(b"\xff") + b"\xff\xd9"
+        (tmp_path / "a.jpg").write_bytes(cut)
+        assert sources.read_grey(tmp_path / "a.jpg") is None
+    (tmp_path / "a.jpg").write_bytes(data + b"\r\n")  # a phone's or a camera's trailer does no harm
+    assert sources.read_grey(tmp_path / "a.jpg") is not None

@@ -52,9 +52,18 @@ def test_a_coroutine_is_late_when_the_loop_computes():
     def work():
         time.sleep(0.05)
 
-    inline = asyncio.run(concurrency.heartbeat(work, in_thread=False, seconds=0.4))
-    handed = asyncio.run(concurrency.heartbeat(work, in_thread=True, seconds=0.4))
-    assert np.median(inline) > 0.03 > np.median(handed)
+    inline = asyncio.run(concurrency.heartbeat(work, in_thread=False, beats=5))
+    assert inline.shape == (5,) and np.median(inline) > 0.03
+    assert concurrency.lateness(work, in_thread=True, beats=9) < np.median(inline) * 1e3
+
+
+def test_slow_work_is_judged_by_as_many_wakes_and_what_it_raises_ends_the_measurement():
+    for seconds in (0.0, 0.03):
+        late = asyncio.run(concurrency.heartbeat(lambda s=seconds: time.sleep(s), in_thread=False, beats=4))
+        assert late.size == 4
+    for in_thread in (False, True):
+        with pytest.raises(ZeroDivisionError):
+            asyncio.run(concurrency.heartbeat(lambda: 1 / 0, in_thread=in_thread, beats=4))
 
 
 def test_a_sleeper_needs_three_turns_of_a_busy_loop():
@@ -65,5 +74,5 @@ def test_a_sleeper_needs_three_turns_of_a_busy_loop():
         time.sleep(0.02)
         took.append(time.perf_counter() - begun)
 
-    late = np.median(asyncio.run(concurrency.heartbeat(work, in_thread=False, seconds=0.6)))
+    late = np.median(asyncio.run(concurrency.heartbeat(work, in_thread=False, beats=12)))
     assert 1.5 * min(took) < late < 3.5 * max(took)

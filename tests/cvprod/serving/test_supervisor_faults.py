@@ -153,7 +153,7 @@ def infos(service):
 
 
 def test_a_worker_that_is_killed_before_it_is_ready_leaves_no_number_behind(start):
-    service = start("--workers", 1, "--latency-budget-ms", 20_000)
+    service = start("--workers", 1, "--no-spare", "--latency-budget-ms", 20_000)
     (nursery,) = psutil.Process(service.process.pid).children()
     (worker,) = nursery.children()
     folder = Path(worker.environ()["PROMETHEUS_MULTIPROC_DIR"])
@@ -172,7 +172,7 @@ def test_a_worker_that_is_killed_before_it_is_ready_leaves_no_number_behind(star
 
 @pytest.mark.parametrize("spoilt", [True, False])
 def test_a_model_asked_for_while_no_worker_is_there_is_tested_before_it_is_taken(start, place, spoilt):
-    service = start("--workers", 1, "--latency-budget-ms", 20_000, "--model", place("old"))
+    service = start("--workers", 1, "--no-spare", "--latency-budget-ms", 20_000, "--model", place("old"))
     (worker,) = service.workers()
     place("new", spoilt)
     (nursery,) = psutil.Process(service.process.pid).children()
@@ -257,7 +257,7 @@ def test_a_start_at_which_every_worker_fails_ends_without_replacing_anybody(laun
 def test_a_service_that_is_ended_while_it_starts_ends_quietly(launch, stage):
     process, folder = launch("--port", 0)
     top = psutil.Process(process.pid)
-    wait_for(lambda: top.children() and (stage == "nursery" or top.children()[0].children()))
+    wait_for(lambda: top.children() and (stage == "nursery" or top.children()[0].children()), 60)
     process.terminate()
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0 and not list(folder.iterdir())

@@ -361,3 +361,33 @@ def test_an_empty_split_says_so(tmp_path):
             assert f"the {split} split" in str(error)
             empty += 1
     assert empty == 2
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_a_tiff_is_read_by_its_own_word_on_bits_and_white(bits):
+    from cvprod.surface import folder
+
+    grey = np.arange(256, dtype=np.int64).reshape(16, 16)
+    values = grey << (bits - 8)
+    assert (folder._tiff(values, {258: (bits,)}) == grey).all()
+    assert (folder._tiff((1 << bits) - 1 - values, {258: (bits,), 262: 0}) == grey).all()
+
+
+def test_a_tiff_with_several_pages_says_so(tmp_path):
+    pages = [Image.fromarray(np.full((96, 96), level, np.uint8)) for level in (10, 20)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    with pytest.raises(ImageError, match="holds 2 pictures"):
+        read_image(tmp_path / "a.tif")
+
+
+def test_what_systems_leave_behind_is_passed_over(tmp_path):
+    (tmp_path / "clean").mkdir()
+    Image.fromarray(np.full((96, 96), 90, np.uint8)).save(tmp_path / "clean/a.png")
+    for name in ("Thumbs.db", "desktop.ini", "._a.png"):
+        (tmp_path / "clean" / name).write_bytes(b"x")
+    for name in ("lost+found", "$RECYCLE.BIN", "@eaDir", "System Volume Information"):
+        (tmp_path / name).mkdir()
+    assert len(load_folder(tmp_path).labels) == 1
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(ValueError, match="unknown class folder notes"):
+        load_folder(tmp_path)

@@ -5,8 +5,11 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
-from cvprod.traffic.load import Load, closed_loop, open_loop, schedule, stalling
+from cvprod import measure
+from cvprod.traffic.load import Load, calls, closed_loop, open_loop, schedule, stalling
 
 
 def test_closed_loop_asks_as_fast_as_answers_come():
@@ -27,10 +30,32 @@ def test_clients_overlap_and_think_time_slows_each_of_them():
 def test_schedules_have_their_rate_and_a_poisson_one_is_irregular():
     even, random = schedule(100, 2), schedule(500, 20, poisson=True, seed=1)
     assert even.size == 200 and np.allclose(np.diff(even), 0.01)
-    assert random.size == pytest.approx(10_000, rel=0.04) and random.max() < 20
+    assert random.size == 10_000 and random.max() < 20
     gaps = np.diff(random)
     assert gaps.std() == pytest.approx(gaps.mean(), rel=0.05)  # as an exponential's
     assert np.array_equal(schedule(50, 2, poisson=True, seed=3), schedule(50, 2, poisson=True, seed=3))
+
+
+@given(rate=st.floats(0.01, 1e5), calls=st.floats(1, 300), seed=st.integers(0, 2**32 - 1), poisson=st.booleans())
+@example(rate=1.0, calls=6.0, seed=122, poisson=True)  # its first gap of an exponential stream is 6.35 mean gaps
+def test_a_schedule_keeps_its_promise_for_every_seed_and_rate(rate, calls, seed, poisson):
+    assume(rate * (calls / rate) >= 1)
+    due = schedule(rate, calls / rate, poisson=poisson, seed=seed)
+    assert int(calls) - 1 <= due.size <= int(calls) + 1 and due.size >= 1
+    assert (np.diff(due) >= 0).all() and due[0] >= 0 and due[-1] <= calls / rate
+
+
+@given(n=st.integers(1, 300), rate=st.floats(0.01, 1e5), seed=st.integers(0, 2**32 - 1), poisson=st.booleans())
+def test_so_many_calls_are_so_many_at_any_speed(n, rate, seed, poisson):
+    due, slower = (calls(n, r, poisson=poisson, seed=seed) for r in (rate, rate / 100))
+    assert due.size == n and (np.diff(due) >= 0).all() and 0 <= due[0] <= due[-1] <= n / rate
+    assert np.allclose(slower, due * 100)
+
+
+@pytest.mark.parametrize(("n", "rate"), [(0, 1), (5, 0), (5, -1), (5, float("nan")), (5, float("inf"))])
+def test_no_calls_are_refused(n, rate):
+    with pytest.raises(ValueError, match="n >= 1"):
+        calls(n, rate)
 
 
 @pytest.mark.parametrize(("rate", "seconds"), [(0, 1), (-1, 1), (1, 0), (1, 0.5)])
@@ -42,7 +67,8 @@ def test_an_empty_schedule_is_refused(rate, seconds):
 def test_open_loop_starts_on_time_while_the_callee_keeps_up():
     load = open_loop(lambda: None, schedule(200, 0.5))
     lateness = load.started - load.due
-    assert (lateness >= 0).all() and np.median(lateness) < 0.005
+    assert (lateness >= 0).all()
+    assert np.median(lateness) < 0.005 or not measure.undisturbed()
     assert load.service.p50_ms <= load.latency.p50_ms
 
 

@@ -10,13 +10,14 @@ import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 import websockets.sync.client as websockets
 import yaml
 
 from cvprod.repo import root
 from cvprod.stack import haproxy
-from cvprod.stack.service import Service, worker_pids
+from cvprod.stack.service import Service, has_spare, worker_pids
 from cvprod.traffic import hostile
 from cvprod.traffic.callers import Callers, ask
 
@@ -65,16 +66,84 @@ def test_the_configuration_is_valid_and_says_what_it_needs(tmp_path):
     assert all(name in CONFIG.read_text() for name in names)
 
 
-def test_a_worker_killed_every_second_for_twenty_costs_no_request(services, proxy):
+def wait_for(condition, seconds=120):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come about"
+        time.sleep(0.02)
+
+
+def test_a_worker_killed_again_and_again_costs_no_request(services, proxy):
+    """Each service has one worker, and a spare that takes over. The next one is killed when there is a spare again."""
     callers = Callers(proxy.port, JPEG)
-    killed = 0
-    for turn in range(20):
-        for pid in worker_pids(services[turn % 3]):
-            os.kill(pid, signal.SIGKILL)
-            killed += 1
-        time.sleep(1)
-    every_answer_right(callers.stop(), 400)
-    assert killed >= 19
+    for turn in range(15):
+        service = services[turn % 3]
+        wait_for(lambda service=service: len(worker_pids(service)) == 1 and has_spare(service))
+        os.kill(*worker_pids(service), signal.SIGKILL)
+        time.sleep(0.3)
+    every_answer_right(callers.stop(), 100)
+
+
+POISON = """
+import os, signal
+from cvprod.serving import images
+
+def attach(context):
+    to_tile, decode = images.to_tile, context.engine._decode
+
+    def poisoned(pictures, *more):
+        if any(b"poison" in picture for picture in pictures):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if any(b"hang" in picture for picture in pictures):
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return decode(pictures, *more)
+
+    context.engine._decode = poisoned
+"""
+
+
+@pytest.fixture
+def fragile(tmp_path, monkeypatch):
+    """Three services in which a picture with `poison` behind its end kills whoever decodes it, one with `hang` stops
+    it; and a proxy before them."""
+    (tmp_path / "poison.py").write_text(POISON)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{root()}")
+    words = ("--workers", 1, "--latency-budget-ms", 2000, "--attach", "poison:attach")
+    with ThreadPoolExecutor() as pool:
+        services = list(pool.map(lambda _: Service(*words), range(3)))
+    try:
+        with haproxy.Balancer(services) as proxy:
+            yield services, proxy
+    finally:
+        for service in services:
+            service.stop()
+
+
+def deaths(services):
+    return sum(service.log.read_text().count("worker-died") for service in services)
+
+
+def test_a_request_that_kills_whoever_reads_it_is_tried_once_more_and_no_further(fragile):
+    services, proxy = fragile
+    wait_for(lambda: all(map(has_spare, services)))
+    assert ask(proxy.port, JPEG).status == 200
+    assert ask(proxy.port, JPEG + b"poison").status in (502, 503)
+    time.sleep(1)
+    assert 1 <= deaths(services) <= 2
+    wait_for(lambda: ask(proxy.port, JPEG).status == 200)
+    assert "502" in proxy.log.read_text() or "503" in proxy.log.read_text()  # what failed is in the proxy's log
+
+
+def test_a_service_that_hangs_costs_a_caller_its_deadline_and_is_not_asked_again(fragile):
+    services, proxy = fragile
+    wait_for(lambda: ask(proxy.port, JPEG).status == 200)
+    call = ask(proxy.port, JPEG + b"hang")
+    assert call.status == 504 and call.done - call.sent < 10  # 2.5 s, and what a busy machine adds; it was 75 s
+    assert deaths(services) == 0
+    stopped = [pid for service in services for pid in worker_pids(service)
+               if psutil.Process(pid).status() == psutil.STATUS_STOPPED]  # fmt: skip
+    assert len(stopped) == 1, "it was tried elsewhere"
+    os.kill(stopped[0], signal.SIGCONT)
 
 
 def request(port, method, path):

@@ -25,7 +25,8 @@ NS = "{http://schemas.android.com/apk/res/android}"
 
 COMPILER = "kotlin-compiler@2.4.20"
 LIBRARIES = "kotlin-jupyter-kernel==0.19.0.944"  # brings kotlinx-serialization's jars; nothing else of it is used
-JUNIT = [Path("/usr/share/java/junit4.jar"), Path("/usr/share/java/hamcrest-core.jar")]
+#: Debian's: JUnit, what it needs, and the verifier of signatures.
+JARS = [Path("/usr/share/java") / name for name in ("junit4.jar", "hamcrest-core.jar", "bcprov.jar")]
 #: A compiler that runs once is over before the JVM's optimiser has paid for itself.
 BRIEF = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
 
@@ -128,8 +129,8 @@ def test_the_shipped_model_gives_the_logits_of_the_vectors():
 
 def fetch(folder: Path) -> dict[str, Path]:
     """The Kotlin compiler (npm) and the jars it needs (PyPI), kept below _build; skips where they cannot be had."""
-    if shutil.which("java") is None or not all(p.is_file() for p in JUNIT):
-        pytest.skip("needs Java and JUnit (Debian: apt-get install default-jre-headless junit4)")
+    if shutil.which("java") is None or not all(p.is_file() for p in JARS):
+        pytest.skip("needs Java and jars (Debian: apt-get install default-jre-headless junit4 libbcprov-java)")
     lib, jars = folder / "node_modules/kotlin-compiler/lib", folder / "jars/run_kotlin_kernel/jars"
     commands = [] if lib.is_dir() else [["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, COMPILER]]
     if not jars.is_dir():
@@ -151,7 +152,7 @@ def fetch(folder: Path) -> dict[str, Path]:
 def compiled(tmp_path_factory):
     """Compile core, main and test, with warnings as errors; returns the class path to run it with."""
     found = fetch(root() / "_build/tools")
-    libraries = [found["lib"] / "kotlin-stdlib.jar", *sorted(found["jars"].glob("kotlinx-serialization-*.jar")), *JUNIT]
+    libraries = [found["lib"] / "kotlin-stdlib.jar", *sorted(found["jars"].glob("kotlinx-serialization-*.jar")), *JARS]
     path = ":".join(map(str, libraries))
     out = tmp_path_factory.mktemp("kotlin") / "core.jar"
     command = ["java", *BRIEF, "-cp", f"{found['lib']}/*", "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"]

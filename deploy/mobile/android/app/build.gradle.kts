@@ -11,7 +11,7 @@ android {
 
     defaultConfig {
         applicationId = "org.cvprod.inspector"
-        minSdk = 33 // Ed25519 in java.security.Signature, without a library of our own to keep safe
+        minSdk = 33
         targetSdk = 36
         versionCode = 1
         versionName = "1.0.0"
@@ -45,10 +45,6 @@ android {
     }
 }
 
-kotlin {
-    jvmToolchain(17)
-}
-
 dependencies {
     implementation(project(":core"))
     implementation(libs.activity.compose)
@@ -62,6 +58,7 @@ dependencies {
     implementation(libs.lifecycle.runtime.compose)
     implementation(libs.lifecycle.viewmodel.compose)
     implementation(libs.litert)
+    implementation(libs.litert.gpu) // since 2.3 the GPU accelerator is an artifact of its own
     implementation(libs.serialization.json)
 
     testImplementation(libs.junit)

@@ -4,11 +4,18 @@ plugins {
     alias(libs.plugins.kotlin.serialization)
 }
 
+// Bytecode for Java 17 from whatever newer JDK builds it: Studio brings one of its own, and only that.
 kotlin {
-    jvmToolchain(17)
+    compilerOptions { jvmTarget = org.jetbrains.kotlin.gradle.dsl.JvmTarget.JVM_17 }
+}
+
+java {
+    sourceCompatibility = JavaVersion.VERSION_17
+    targetCompatibility = JavaVersion.VERSION_17
 }
 
 dependencies {
+    implementation(libs.bouncycastle)
     implementation(libs.serialization.json)
     testImplementation(libs.junit)
 }

@@ -178,7 +178,8 @@ final class Engine: @unchecked Sendable {
             return own
         }
         let kept = folder.appending(path: "compiled.mlmodelc")
-        if FileManager.default.fileExists(atPath: kept.path()) { return kept }
+        // Not percent-encoded: models lie below "Application Support", whose blank would become %20 and never be found.
+        if FileManager.default.fileExists(atPath: kept.path(percentEncoded: false)) { return kept }
         return try compile(folder.appending(path: active.root), into: kept)
     }
 

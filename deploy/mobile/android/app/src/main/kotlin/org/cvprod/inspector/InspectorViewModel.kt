@@ -5,6 +5,7 @@ import androidx.lifecycle.AndroidViewModel
 import androidx.lifecycle.viewModelScope
 import com.google.ai.edge.litert.LiteRtException
 import java.io.File
+import java.io.IOException
 import java.util.concurrent.Executors
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.asCoroutineDispatcher
@@ -134,6 +135,12 @@ class InspectorViewModel(application: Application) : AndroidViewModel(applicatio
                 update()
             } catch (error: UpdateException) {
                 Notice.Refused(error.message.orEmpty())
+            } catch (error: IOException) {
+                Notice.Refused("The channel cannot be reached, or its files cannot be kept: ${error.message}")
+            } catch (error: LiteRtException) {
+                Notice.Refused("LiteRT cannot run the new model: ${error.message}")
+            } catch (error: IllegalArgumentException) {
+                Notice.Refused(error.message.orEmpty()) // a channel that is not https
             }
             tell(outcome)
         }

@@ -1,15 +1,13 @@
 package org.cvprod.inspector.core
 
-import java.security.GeneralSecurityException
-import java.security.KeyFactory
 import java.security.MessageDigest
-import java.security.Signature
-import java.security.spec.X509EncodedKeySpec
 import java.util.Base64
 import kotlinx.serialization.SerialName
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.SerializationException
 import kotlinx.serialization.json.Json
+import org.bouncycastle.crypto.params.Ed25519PublicKeyParameters
+import org.bouncycastle.crypto.signers.Ed25519Signer
 
 /** An update was refused. The message says why; the running model is untouched. */
 class UpdateException(message: String, cause: Throwable? = null) : Exception(message, cause)
@@ -50,6 +48,8 @@ data class Manifest(
         const val SIGNATURE = "manifest.json.sig"
         const val MAX_BYTES = 256 * 1024
         private const val FORMAT = 1
+        private const val KEY_BYTES = 32
+        private const val SIGNATURE_BYTES = 64
 
         /** Verify first, parse afterwards: an attacker's bytes must not meet the parser. */
         fun read(data: ByteArray, signature: ByteArray, trusted: List<String>): Manifest {
@@ -77,20 +77,27 @@ data class Manifest(
             }
         }
 
-        private fun signedBy(key: String, data: ByteArray, signature: ByteArray): Boolean = try {
-            // Java wants the key in its X.509 envelope, which for Ed25519 (RFC 8410) is these twelve bytes.
-            val envelope = byteArrayOf(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00)
-            val public = KeyFactory.getInstance("Ed25519")
-                .generatePublic(X509EncodedKeySpec(envelope + Base64.getDecoder().decode(key)))
-            Signature.getInstance("Ed25519").run {
-                initVerify(public)
-                update(data)
-                verify(signature)
+        /**
+         * The verifier travels with the app. The phone's own providers know Ed25519 only from a recent Conscrypt on, which
+         * Android 13 does not promise; asked for it, the others throw NoSuchAlgorithmException.
+         */
+        private fun signedBy(key: String, data: ByteArray, signature: ByteArray): Boolean {
+            val raw = try {
+                Base64.getDecoder().decode(key)
+            } catch (_: IllegalArgumentException) {
+                return false
             }
-        } catch (_: GeneralSecurityException) {
-            false
-        } catch (_: IllegalArgumentException) {
-            false
+            if (raw.size != KEY_BYTES || signature.size != SIGNATURE_BYTES) return false
+            val public = try {
+                Ed25519PublicKeyParameters(raw, 0)
+            } catch (_: IllegalArgumentException) {
+                return false // 32 bytes that are no point of the curve
+            }
+            return Ed25519Signer().run {
+                init(false, public)
+                update(data, 0, data.size)
+                verifySignature(signature)
+            }
         }
     }
 

@@ -1,5 +1,8 @@
 package org.cvprod.inspector.core
 
+import java.security.KeyFactory
+import java.security.NoSuchAlgorithmException
+import java.security.Security
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
@@ -24,6 +27,27 @@ class ManifestTest {
         Manifest.read(data, signature, listOf("not a key", other) + trusted)
         assertThrows(UpdateException::class.java) { Manifest.read(data, signature, listOf(other)) }
         assertThrows(UpdateException::class.java) { Manifest.read(data, signature, emptyList()) }
+    }
+
+    @Test
+    fun noProviderOfThePhoneIsNeeded() {
+        val installed = Security.getProviders()
+        installed.forEach { Security.removeProvider(it.name) }
+        try {
+            assertThrows(NoSuchAlgorithmException::class.java) { KeyFactory.getInstance("Ed25519") }
+            Manifest.verify(data, signature, trusted)
+        } finally {
+            installed.forEach { Security.addProvider(it) }
+        }
+    }
+
+    @Test
+    fun whatIsNoKeyOrNoSignatureIsRefused() {
+        val short = "AAAA"
+        assertThrows(UpdateException::class.java) { Manifest.verify(data, signature, listOf(short)) }
+        assertThrows(UpdateException::class.java) { Manifest.verify(data, short.encodeToByteArray(), trusted) }
+        val offCurve = "/".repeat(42) + "8="
+        assertThrows(UpdateException::class.java) { Manifest.verify(data, signature, listOf(offCurve)) }
     }
 
     @Test

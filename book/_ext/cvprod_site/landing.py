@@ -1,0 +1,131 @@
+"""The first page: what this build measured, a strip of tiles and the whole system, in place of three marks in its text.
+
+The page is written again whenever a chapter is, because its figures come from the chapters' ledger.
+"""
+
+import base64
+import html
+import posixpath
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+PAGE = "book/intro"
+LINK = re.compile(r'\b(href|src|action)="(?![a-z]+:|//|#|/)([^"#?]+)')
+STUB = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Refresh" content="0; url=../index.html"><title>Moved</title></head>
+<body><p><a href="../index.html">The first page</a></p></body></html>
+"""
+FIGURES, STRIP, SYSTEM = "<!--cv-figures-->", "<!--cv-strip-->", "<!--cv-system-->"
+
+
+def fill(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Put figures, strip and diagram where the page's marks are."""
+    if pagename != PAGE or FIGURES not in context.get("body", ""):
+        return
+    body = context["body"]
+    for mark, made in ((FIGURES, figures()), (STRIP, strip()), (SYSTEM, system())):
+        body = body.replace(mark, made)
+    context["body"] = body
+
+
+def figures() -> str:
+    """Up to four figures of this build, as an HTML list; a sentence where no chapter has run."""
+    from cvprod import ledger
+    from cvprod.display import ledger_page
+
+    rows = ledger.read()
+    found = [] if rows.empty else _figures(rows, ledger_page.gains(rows))
+    if not found:
+        return '<p class="cv-figures-none">The figures appear here when the chapters have run.</p>'
+    items = "".join(f"<li><strong>{html.escape(n)}</strong> {html.escape(text)}</li>" for n, text in found)
+    return f'<ul class="cv-figures">{items}</ul>'
+
+
+def _figures(rows, gains) -> list[tuple[str, str]]:
+    found = []
+    if 2 in gains.index:
+        best = gains.loc[2]
+        points = best["points"]
+        found += [
+            (
+                f"{best['faster']:.0f} ×",
+                f"as fast as the baseline: {best['p50_from']:.1f} ms to {best['p50_to']:.2f} ms",
+            ),
+            (f"{best['smaller']:.0f} ×", f"smaller: {best['mb_from']:.0f} MB to {best['mb_to']:.2f} MB"),
+            (f"{points:+.1f}", "points of accuracy, on the same test tiles"),
+        ]
+    chapters = rows["chapter"].nunique()
+    return [*found, (f"{len(rows)}", f"measured results of {chapters} chapters in one ledger")]
+
+
+def strip() -> str:
+    """A generated tile of each class in a row, as one picture with its classes as text below."""
+    from cvprod.surface import CLASSES, make_tile
+    from cvprod.surface.conditions import NOMINAL
+
+    tiles = [cv2.resize(make_tile(label, 11, conditions=NOMINAL).image, (112, 112), interpolation=cv2.INTER_AREA)
+             for label in CLASSES]  # fmt: skip
+    data = base64.b64encode(cv2.imencode(".jpg", np.hstack(tiles), [cv2.IMWRITE_JPEG_QUALITY, 82])[1]).decode()
+    names = ", ".join(label.replace("_", " ") for label in CLASSES)
+    return (
+        f'<figure class="cv-strip"><img src="data:image/jpeg;base64,{data}" width="{112 * len(CLASSES)}" height="112" '
+        f'alt="Seven generated grey tiles of hot-rolled steel, one for each class: {names}.">'
+        f"<figcaption>From left to right: {names}.</figcaption></figure>"
+    )
+
+
+def system() -> str:
+    """The whole system as one diagram, each box with the chapters that build it."""
+    from cvprod.display.diagram import diagram_html
+
+    return diagram_html(
+        "The system that the book builds, and which chapter builds which part.",
+        rows=["camera train", "service optimise", "proxy registry", "watch cost"],
+        labels={
+            "camera": "Line camera\n322 tiles/s, chapter 1",
+            "train": "Training\non generated steel",
+            "optimise": "Optimise and convert\nchapters 2 and 3",
+            "service": "Inspection service\nchapters 5 and 7",
+            "proxy": "Proxy, canary\nchapters 6 and 9",
+            "registry": "Registry, pipeline\nchapter 10",
+            "watch": "Metrics, drift, alerts\nchapter 8",
+            "cost": "Cost and security\nchapters 11 and 12",
+        },
+        edges={
+            "camera > service": "JPEG", "train > optimise": "", "optimise > service": "model",
+            "service > proxy": "", "registry > proxy": "version", "proxy > watch": "", "watch > cost": "",
+        },
+        accent="service",
+    )  # fmt: skip
+
+
+def front(app, exception: Exception | None) -> None:
+    """After the build: the first page is `index.html` itself, and its old place leads there."""
+    if exception or app.builder.format != "html":
+        return
+    old = Path(app.outdir) / f"{PAGE}.html"
+    text = old.read_text(encoding="utf-8") if old.is_file() else STUB
+    if 'http-equiv="Refresh"' in text[:300]:
+        return  # nothing new since the last build
+    (old.parents[1] / "index.html").write_text(at_the_top(text), encoding="utf-8")
+    old.write_text(STUB, encoding="utf-8")
+
+
+def at_the_top(page: str) -> str:
+    """The page of `book/` as it must read one folder higher."""
+
+    def moved(link: re.Match[str]) -> str:
+        return f'{link[1]}="{posixpath.normpath(posixpath.join("book", link[2]))}'
+
+    return LINK.sub(moved, page).replace('data-content_root="../"', 'data-content_root="./"')
+
+
+def to_front(page: str, context: dict) -> str:
+    """Links to the first page, in the page of `context`, lead to where it is."""
+    if "pathto" not in context or context["pagename"] == PAGE:
+        return page
+    up = "../" * context["pagename"].count("/")
+    return page.replace(f'href="{context["pathto"](PAGE)}"', f'href="{up}index.html"')

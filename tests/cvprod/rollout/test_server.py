@@ -1,0 +1,116 @@
+"""The gates' service over real HTTP, asked as Flagger and Prometheus ask."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from cvprod.rollout import gates, server
+
+HOOK = {"name": "inspection", "namespace": "inspection", "phase": "Progressing", "checksum": "85d557f47b"}
+
+
+@pytest.fixture
+def ask():
+    """A function (path, body) -> (status, text) of a fresh service."""
+    running = server.make_server(server.Bench(lambda: gates.standard(0.01)))
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{running.server_address[1]}"
+
+    def asked(path, body=None):
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(address + path, data), timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    yield asked
+    running.shutdown()
+    running.server_close()
+
+
+def lines(n, start=0, **canary):
+    answer = {"status": 200, "label": "clean", "seconds": 0.002}
+    rows = [{"id": str(start + i), "stable": answer, "canary": answer | canary} for i in range(n)]
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def values(text):
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            found[sample.name, *sorted(sample.labels.items())] = sample.value
+    return found
+
+
+def test_nobody_gets_permission_without_evidence(ask):
+    assert ask("/gate/promote", HOOK)[0] == 409 and ask("/gate/rollback", HOOK)[0] == 409
+    ask("/gate/begin", HOOK)
+    status, why = ask("/gate/promote", HOOK)
+    assert status == 409 and why.startswith("hold: ") and "no data" in why
+
+
+def test_evidence_that_is_missing_is_missing_and_not_zero(ask):
+    assert "cvprod_rollout_evidence" not in ask("/metrics")[1]
+    ask("/pairs", lines(10))
+    told = values(ask("/metrics")[1])
+    assert told["cvprod_rollout_evidence", ("claim", "harmless"), ("gate", "quality")] > 1
+    assert told["cvprod_rollout_evidence_needed", ("claim", "worse"), ("gate", "quality")] == pytest.approx(60)
+    assert told["cvprod_rollout_pairs", ("gate", "latency")] == 10
+
+
+def test_a_good_canary_is_promoted_and_only_that_one(ask):
+    ask("/gate/begin", HOOK)
+    ask("/pairs", lines(400))
+    assert ask("/gate/promote", HOOK)[0] == 200 and ask("/gate/rollback", HOOK)[0] == 409
+    assert ask("/gate/promote", HOOK | {"checksum": "next"})[0] == 409
+    assert ask("/gate/begin", HOOK)[0] == 200 and ask("/gate/promote", HOOK)[0] == 200, "asked again, nothing is lost"
+    ask("/gate/begin", HOOK | {"checksum": "next"})
+    assert ask("/gate/promote", HOOK)[0] == 409 and ask("/gate/promote", HOOK | {"checksum": "next"})[0] == 409
+
+
+def test_a_bad_canary_is_rolled_back_once_its_labels_are_there(ask):
+    ask("/gate/begin", HOOK)
+    ask("/pairs", lines(40, label="scratches"))
+    assert ask("/gate/rollback", HOOK)[0] == 409, "who is right, nobody knows yet"
+    truths = "\n".join(json.dumps({"id": str(i), "truth": "clean"}) for i in range(45)).encode()
+    assert ask("/labels", truths) == (200, "40\n")
+    status, why = ask("/gate/rollback", HOOK)
+    assert status == 200 and why.startswith("stop: quality: worse")
+    told = values(ask("/metrics")[1])
+    evidence, needed = (
+        told[f"cvprod_rollout_evidence{end}", ("claim", "worse"), ("gate", "quality")] for end in ("", "_needed")
+    )
+    assert evidence / needed > 1, "what the MetricTemplate divides"
+
+
+def test_a_retry_counts_once_and_a_label_cannot_be_changed(ask):
+    for _ in range(5):
+        ask("/pairs", lines(10, label="scratches"))
+    ask("/labels", json.dumps({"id": "0", "truth": "scratches"}).encode())
+    ask("/labels", json.dumps({"id": "0", "truth": "clean"}).encode())
+    told = values(ask("/metrics")[1])
+    assert told["cvprod_rollout_pairs", ("gate", "failures")] == 10
+    assert told["cvprod_rollout_evidence", ("claim", "worse"), ("gate", "quality")] == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b'{"id": ""}', lines(1, status=900), lines(1, extra=1), lines(1) + b"\n{}", b'{"id": "1"}'],
+)
+def test_what_is_no_pair_is_refused_whole(ask, body):
+    status, why = ask("/pairs", body)
+    assert status == 422 and why.strip()
+    assert values(ask("/metrics")[1])["cvprod_rollout_pairs", ("gate", "failures")] == 0
+
+
+def test_other_wrong_requests(ask):
+    assert ask("/nowhere", b"")[0] == ask("/nowhere")[0] == 404
+    assert ask("/gate/begin", b"")[0] == ask("/gate/begin", b"[]")[0] == ask("/gate/begin", b"{")[0] == 422
+    assert ask("/pairs", b"x" * (server.MOST_BYTES + 1))[0] == 413
+    assert ask("/healthz") == (200, "alive\n")

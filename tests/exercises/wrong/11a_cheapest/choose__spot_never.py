@@ -1,0 +1,14 @@
+"""Spot is never trusted."""
+
+
+def choose(offers, work):
+    kept = [
+        o
+        for o in offers
+        if o["p99_ms"] <= work["p99_ms"]
+        and (work["limit"] is None or o["price"] <= work["limit"])
+        and (not work["eu"] or o["region"] == "eu")
+        and o["kind"] != "spot"
+    ]
+    best = min(kept, key=lambda o: (o["price"], o["units"]), default=None)
+    return best and best["name"]

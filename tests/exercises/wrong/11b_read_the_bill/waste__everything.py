@@ -1,0 +1,5 @@
+"""Switches everything off."""
+
+
+def waste(bill):
+    return {line["id"] for line in bill}

@@ -1,0 +1,5 @@
+"""Touches nothing."""
+
+
+def waste(bill):
+    return set()

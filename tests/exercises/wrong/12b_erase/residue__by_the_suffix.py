@@ -1,0 +1,18 @@
+"""Believes the name of the file about its format."""
+
+
+def residue(folder, subject):
+    """Relative names of all files that still hold the subject."""
+    needle, found = subject.encode(), []
+    for path in Path(folder).rglob("*"):
+        if not path.is_file():
+            continue
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            try:
+                data += gzip.decompress(data)
+            except (OSError, EOFError, zlib.error):
+                pass
+        if needle in data or subject in path.name:
+            found.append(path.relative_to(folder).as_posix())
+    return sorted(found)
