@@ -82,6 +82,20 @@ resource "google_compute_security_policy" "this" {
   name        = var.name
   description = "The plant's networks, and nobody else"
 
+  # What is not for callers (metrics, the page of the interface) is not there.
+  rule {
+    action      = "deny(404)"
+    priority    = 900
+    preview     = false
+    description = "What is not for callers"
+
+    match {
+      expr {
+        expression = "!request.path.matches('^/(v1/|v2$|v2/models/|v2/health/)')"
+      }
+    }
+  }
+
   # A rule takes ten networks.
   dynamic "rule" {
     for_each = chunklist(var.allowed_cidrs, 10)
