@@ -32,9 +32,7 @@ ENTRY = re.compile(
     re.M,
 )
 #: The comment above each property, and the lines below it.
-PROPERTY = re.compile(
-    r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n(?=((?:.*\n){1,4}))", re.M
-)
+PROPERTY = re.compile(r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n(?=((?:.*\n){1,4}))", re.M)
 FUNCTION = re.compile(r"^function (\w+)ToHclTerraform\(struct\w*\) \{\n(.*?)^\}", re.M | re.S)
 CLASS = re.compile(r"^class (\w+) extends cdkt[fn]\.(\w+) \{\n(.*?)^\}", re.M | re.S)
 STORED = re.compile(r"(string|number|boolean|any)(List|Map|Set)?(List|Map)?")

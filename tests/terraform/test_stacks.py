@@ -54,9 +54,10 @@ def test_outputs_are_the_same_in_all_clouds():
 def test_the_service_is_set_up_in_the_same_way_and_by_names_that_it_knows(cloud):
     text = (stacks.TERRAFORM / cloud / "main.tf").read_text()
     names = re.findall(r"^ +CVPROD_(\w+) +=", text, re.M)
-    assert names == re.findall(
-        r"^ +CVPROD_(\w+) +=", (stacks.TERRAFORM / "aws/main.tf").read_text(), re.M
-    ) and len(names) > 5
+    assert (
+        names == re.findall(r"^ +CVPROD_(\w+) +=", (stacks.TERRAFORM / "aws/main.tf").read_text(), re.M)
+        and len(names) > 5
+    )
     assert {name.lower() for name in names} <= set(settings.Settings.model_fields)
 
 
