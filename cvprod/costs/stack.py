@@ -23,7 +23,8 @@ FIREWALL_RULES = 3
 def default(provider: str, variable: str) -> float:
     """The default of a number among the variables of a stack. Raises ValueError where it has none."""
     text = project_file(f"terraform/{provider}/variables.tf").read_text("utf-8")
-    found = re.search(rf'^variable "{variable}" \{{.*?^  default += ([\d.]+)$', text, re.M | re.S)
+    block = re.search(rf'^variable "{variable}" \{{.*?^\}}', text, re.M | re.S)
+    found = re.search(r"^  default += ([\d.]+)$", block[0] if block else "", re.M)
     if found is None:
         raise ValueError(f"terraform/{provider}/variables.tf has no number as the default of {variable!r}.")
     return float(found[1])

@@ -36,9 +36,9 @@ def test_the_number_of_endpoints_and_of_rules_is_that_of_the_stacks():
     network = (ROOT / "terraform/aws/network.tf").read_text()
     services = re.search(r"toset\(\[(.*?)\]\)", network)[1].split(",")
     zones = int(re.search(r'"private" \{\n  count += (\d)', network)[1])
-    assert stack.ENDPOINTS == len(services) * zones
+    assert len(services) * zones == stack.ENDPOINTS
     balancer = (ROOT / "terraform/gcp/balancer.tf").read_text()
-    assert stack.FIREWALL_RULES == len(re.findall(r'\n  (?:dynamic "rule"|rule) \{', balancer))
+    assert len(re.findall(r'\n  (?:dynamic "rule"|rule) \{', balancer)) == stack.FIREWALL_RULES
 
 
 def test_a_request_holds_the_tiles_that_cover_the_strip():
