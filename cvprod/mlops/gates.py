@@ -1,10 +1,11 @@
-"""Who may replace the champion: a gate before a candidate is registered, a paired sequential test while it is a canary.
+"""Who may replace the champion: a gate before a candidate is registered, the roll-out's own while it is a canary.
 
 Both fail closed. A number that is missing, not finite or from too few tiles never lets a candidate through.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from cvprod.contract import Contract, load_contract
 from cvprod.measure import wilson
+from cvprod.rollout import gates as rollout
 from cvprod.surface import CLASSES
 
 CLEAN = CLASSES.index("clean")
@@ -84,38 +86,18 @@ def gate(
     return Verdict("refuse" if reasons else "pass", tuple(reasons), evidence)
 
 
-BETS = np.linspace(0.05, 0.95, 19)
-
-
-def evidence_of_harm(champion_right: np.ndarray, candidate_right: np.ndarray) -> np.ndarray:
-    """The running e-value against "the candidate is not worse", after each pair of answers to the same tile.
-
-    Only tiles on which the two disagree count. Under the hypothesis each is lost with probability 1/2 at most, and a bet
-    on a loss gains nothing on average; the mean over many stakes is a test that may be looked at after every label.
-    Above 1/alpha it errs with probability alpha at most. Source: I. Waudby-Smith and A. Ramdas, "Estimating means of
-    bounded random variables by betting", JRSS B 86(1), 2024.
-    """
-    lost = np.asarray(champion_right, float) - np.asarray(candidate_right, float)  # 1 lost, -1 won, 0 no news
-    wealth = np.cumsum(np.log1p(BETS * lost[:, None]), axis=0)
-    return np.exp(wealth).mean(1)
-
-
 def canary(
-    champion_right: np.ndarray, candidate_right: np.ndarray, *, least: int = 150, alpha: float = 0.05
+    truth: np.ndarray, champion: np.ndarray, candidate: np.ndarray, *, margin: float = 0.02, alpha: float = 0.05
 ) -> Verdict:
-    """Decide on a candidate from audited tiles that both models answered, in the order in which they came.
+    """Ask the roll-out's quality gate about audited tiles that both models answered, in the order in which they came.
 
-    Returns "roll back" as soon as the evidence of harm reaches 1/alpha; "hold" with fewer than `least` pairs, or with
-    none that can be compared; else "promote".
+    truth, champion, candidate: classes, int (N,) each. Returns "roll back" where the evidence of harm suffices,
+    "promote" where there is as much evidence that the candidate is not worse by `margin`, and else "hold".
     """
-    a, b = np.asarray(champion_right, float), np.asarray(candidate_right, float)
-    if len(a) != len(b) or not np.isfinite(a).all() or not np.isfinite(b).all():
-        return Verdict("hold", ("the audited answers are not whole: nothing to decide on",), {"pairs": len(a)})
-    harm = evidence_of_harm(a, b) if len(a) else np.zeros(1)
-    numbers = {"pairs": len(a), "lost": int((a > b).sum()), "won": int((b > a).sum()), "harm": float(harm.max())}
-    if harm.max() >= 1 / alpha:
-        when = int(np.argmax(harm >= 1 / alpha)) + 1
-        return Verdict("roll back", (f"worse than the champion, sure after {when} labels",), numbers | {"after": when})
-    if len(a) < least:
-        return Verdict("hold", (f"{len(a)} audited tiles, {least} are needed",), numbers)
-    return Verdict("promote", (f"no harm in {len(a)} audited tiles",), numbers)
+    question = rollout.Gate("quality", rollout.wrong, margin, alpha=alpha, beta=alpha, silence=math.inf)
+    for true, old, new in zip(truth, champion, candidate, strict=True):
+        question.add(rollout.Pair(rollout.Answer(200, CLASSES[old]), rollout.Answer(200, CLASSES[new]), CLASSES[true]))
+    found = question.reading
+    decision = {"stop": "roll back", "pass": "promote", "hold": "hold"}[found.decision.value]
+    numbers = {"pairs": found.pairs, "evidence of harm": found.worse, "evidence of none": found.harmless}
+    return Verdict(decision, (found.why,), numbers)

@@ -8,13 +8,11 @@ say otherwise: `reap` says it. And two processes that start on one event both ru
 time work, and shows at once whether the other still lives, since the system frees the lock of a process that dies.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
+import dagster as dg  # no `annotations` from __future__ here: Dagster reads the types of a step's arguments
 
 from cvprod.files import locked
 
@@ -38,7 +36,7 @@ def _op(step: Callable) -> dg.OpDefinition:
     """A step as a Dagster op: gets what the steps before it found, returns that and its own findings."""
 
     @dg.op(name=step.__name__, description=step.__doc__, required_resource_keys={"line"})
-    def op(context: dg.OpExecutionContext, found: dict) -> dict:
+    def op(context, found: dict) -> dict:
         line: Line = context.resources.line
         site = line.site()
         return found | step(site, site.event(line.event), found)
@@ -115,3 +113,17 @@ def _why(result: dg.JobExecutionResult) -> str:
         cause = error.cause or error
         return f"the step {found.step_key!r} failed: {cause.message.strip()}"
     return "the run failed before its first step"
+
+
+@dg.sensor(job=maintain, minimum_interval_seconds=30)
+def events(context):
+    """On a cluster: a run for each event file of the site at $CVPROD_SITE. Its name is the run's key, so it runs once."""
+    folder = Path(os.environ["CVPROD_SITE"])
+    for path in sorted((folder / "events").glob("*.json")):
+        config = {"folder": str(folder), "event": path.stem}
+        yield dg.RunRequest(
+            run_key=path.stem, tags={"event": path.stem}, run_config={"resources": {"line": {"config": config}}}
+        )
+
+
+defs = dg.Definitions(jobs=[maintain], sensors=[events])

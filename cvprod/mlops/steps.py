@@ -192,7 +192,7 @@ def canary(site: Site, event: Mapping, found: Mapping) -> dict:
     once(site, "canary", event["id"], lambda key: site.outside.do(EFFECTS["canary"], route, key))
     audited = site.data(event["audit"])
     before, after = _heads(site, found)
-    verdict = gates.canary(before.predict(audited.x) == audited.y, after.predict(audited.x) == audited.y)
+    verdict = gates.canary(audited.y, before.predict(audited.x), after.predict(audited.x))
     return {"canary": verdict.decision, "canary_reasons": list(verdict.reasons)}
 
 
@@ -252,23 +252,24 @@ def _serve(site: Site, version: str) -> None:
         )  # fmt: skip
 
 
-def prepare(folder: Path, *, window: str = "faster strip", seed: int = 500) -> Site:
+def prepare(folder: Path, *, window: str = "faster strip") -> Site:
     """Make a site: its data, the shipped network as version 1 and champion, one drift event, and one with a fault.
 
     window: the regime of `tiles.REGIMES` that the line has drifted to. Raises FileExistsError for a folder in use.
     """
     from cvprod.surface import make_set
 
-    from .tiles import REGIMES, line
+    from .tiles import REGIMES, pool
 
     if (folder / "mlflow.db").exists():
         raise FileExistsError(f"{folder} is a site already: name a new folder.")
     site = Site(folder)
-    site.keep("reference", line(700, seed))
-    site.keep("reference test", line(700, seed + 1))
-    site.keep("window", line(840, seed + 2, REGIMES[window]))
-    site.keep("audit", line(420, seed + 3, REGIMES[window]))
-    calibration = make_set(140, seed + 4, conditions=REGIMES[window])
+    routine, drifted = pool("routine"), pool(window)
+    site.keep("reference", routine[:360])
+    site.keep("reference test", routine[360:])
+    site.keep("window", drifted[:480])
+    site.keep("audit", drifted[480:])
+    calibration = make_set(140, 700, conditions=REGIMES[window])
     np.savez(folder / "data" / "calibration.npz", images=calibration.images, y=calibration.labels)
     shipped = heads.shipped()
     reference = site.data("reference")

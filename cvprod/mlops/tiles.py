@@ -81,6 +81,14 @@ def line(n: int, seed: int, conditions: str | Conditions = "routine", *, workers
 REGIMES: dict[str, str | Conditions] = {
     "routine": "routine",
     "lamps age": NOMINAL.with_(exposure=-1.0, uneven_light=0.5),
-    "faster strip": NOMINAL.with_(motion_blur=8.0),
-    "lens slips": NOMINAL.with_(defocus=3.0),
+    "faster strip": NOMINAL.with_(motion_blur=9.0),
+    "lens slips": NOMINAL.with_(defocus=3.5),
 }
+POOL = 720
+
+
+def pool(regime: str, n: int = POOL) -> Embedded:
+    """n tiles of a regime, the same each time. Raises ValueError for a regime that is not in `REGIMES`."""
+    if regime not in REGIMES:
+        raise ValueError(f"no regime {regime!r}; there are {', '.join(REGIMES)}.")
+    return line(n, 600 + list(REGIMES).index(regime), REGIMES[regime])

@@ -17,6 +17,8 @@ from cvprod.stack.program import Program, free_port
 
 from . import stacks
 
+#: Two to three minutes on a quiet machine, most of it waiting; much more where others compute as well.
+pytestmark = pytest.mark.timeout(1800)
 REGION = "eu-central-1"
 LIMITS = contract.load_contract()
 SERVICES = (
@@ -127,6 +129,9 @@ def test_only_the_plant_gets_in_and_only_by_tls(applied):
     there = applied["there"]
     (listener,) = there["balancers"][0]["listeners"]
     assert (listener["Port"], listener["Protocol"]) == (443, "HTTPS") and "TLS13" in listener["SslPolicy"]
+    (rule,) = [rule for rule in listener["rules"] if not rule["IsDefault"]]
+    assert listener["DefaultActions"][0]["Type"] == "fixed-response"
+    assert rule["Actions"][0]["Type"] == "forward" and "/v1/*" in rule["Conditions"][0]["Values"]
     assert listener["Certificates"][0]["CertificateArn"] == there["certificates"][0]["CertificateArn"]
     doors = [
         (rule["FromPort"], span["CidrIp"])

@@ -264,3 +264,29 @@ def test_wrong_use_is_said_before_anything_is_started(python, environment, tmp_p
         out, err = process.communicate(timeout=180)
         assert (process.returncode, out) == (status, "") and why in err and "Traceback" not in err
     assert not (tmp_path / "out").exists() and (tmp_path / "there/old.json").read_text() == "{}"
+
+
+# --- retrain.py --------------------------------------------------------------------------------------------
+
+
+def test_lines_are_retrained_side_by_side_and_a_damaged_one_costs_only_itself(environment, python, tmp_path):
+    from cvprod.mlops import heads
+
+    rng, lines = np.random.default_rng(4), tmp_path / "lines"
+    lines.mkdir()
+    labels = rng.integers(0, 7, 300)
+    planted = (rng.normal(0, 1, (7, 96))[labels] + rng.normal(0, 0.5, (300, 96))).astype(np.float32)
+    np.savez(lines / "north.npz", x=planted, y=labels)
+    np.savez(lines / "south.npz", x=planted[::-1], y=rng.integers(0, 7, 300))  # nothing to learn
+    (lines / "west.npz").write_bytes(b"no archive")
+    done = subprocess.run(
+        [python, FOLDER / "retrain.py", lines, tmp_path / "out"], env=environment, capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    told = {line["line"]: line for line in map(json.loads, done.stdout.splitlines())}
+    assert done.returncode == 1 and set(told) == {"north", "south", "west"}, done.stderr
+    assert told["north"]["after"] > 0.9 > told["north"]["before"] and "problem" in told["west"]
+    with np.load(tmp_path / "out" / "north.npz") as made:
+        head = heads.Head(made["weight"], made["bias"])
+    assert head.accuracy(planted[200:], labels[200:]) == pytest.approx(told["north"]["after"], abs=1e-3)
+    assert told["south"]["after"] < 0.4
