@@ -62,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print a line for each row as it comes; 1 if the service refused or did not start."""
     if args.tiles < 7 or min(args.steps, args.queries, args.copy_steps) < 1:
-        raise UsageError("--tiles must be at least 7, one of each class; --steps, --queries and --copy-steps at least 1")
+        raise UsageError(
+            "--tiles must be at least 7, one of each class; --steps, --queries and --copy-steps at least 1"
+        )
     if not all(0 < epsilon <= 64 for epsilon in args.epsilons):
         raise UsageError("--epsilons are grey levels, above 0 and at most 64")
     check_output("--json", args.json)
@@ -100,7 +102,7 @@ def measured(test: TileSet, own: TileSet, args: argparse.Namespace) -> Iterator[
             clean = client.accuracy(test.images, test.labels)
 
             def row(name: str, epsilon: float, made: np.ndarray, queries: int = 0) -> Row:
-                robust = client.accuracy(made, test.labels)  # noqa: B023 - called within this turn of the loop
+                robust = client.accuracy(made, test.labels)
                 return Row(name, epsilon, defence, clean, robust, queries)  # noqa: B023
 
             for epsilon in args.epsilons:

@@ -155,7 +155,7 @@ def execute_alone(path: Path, root: Path = ROOT) -> list[Failure]:
     from cvprod.book.failures import failures, run_to_the_end
 
     begun = time.perf_counter()
-    with _environment(SPIN):
+    with environment(SPIN):
         notebook = run_to_the_end(path, timeout=CELL_TIMEOUT)
     keep(notebook, path, root / "_build/.jupyter_cache", time.perf_counter() - begun)
     return failures(notebook, path.name)
@@ -210,15 +210,18 @@ def render(root: Path = ROOT, chapter: Path | None = None) -> int:
 
 
 @contextlib.contextmanager
-def _environment(*pairs: tuple[str, str]) -> Iterator[None]:
-    """Variables for what is started meanwhile, where they are not set already."""
-    new = [name for name, _ in pairs if name not in os.environ]
-    os.environ.update({name: value for name, value in pairs if name in new})
+def environment(*pairs: tuple[str, str], replace: bool = False) -> Iterator[None]:
+    """Variables for what is started meanwhile; with `replace` also those that are set already. All come back after."""
+    before = {name: os.environ.get(name) for name, _ in pairs}
+    os.environ.update({name: value for name, value in pairs if replace or before[name] is None})
     try:
         yield
     finally:
-        for name in new:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def unheld(root: Path = ROOT) -> list[str]:

@@ -56,6 +56,7 @@ def run_to_the_end(path: Path, *, timeout: float) -> nbformat.NotebookNode:
         iopub_timeout=120,  # the default drops outputs on a busy machine after four seconds
         interrupt_on_timeout=True,
         allow_errors=True,
+        record_timing=False,  # times in a cell's metadata would make it another one to Jupyter Book's cache
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
         on_cell_execute=lambda cell, cell_index: begun.append(cell),

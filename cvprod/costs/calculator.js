@@ -85,7 +85,11 @@
         const row = document.createElement("tr");
         const cells = [one.name, one.provider, one.region || "any", String(one.units), one.eurPerYear.toFixed(2),
           one.eurPerMillion.toFixed(4), one.broken.join(", ") || "-", one.marks || "-"];
-        for (const text of cells) row.appendChild(document.createElement("td")).textContent = text;
+        for (const text of cells) {
+          const cell = row.appendChild(document.createElement("td"));
+          cell.textContent = text;
+          cell.style.cssText = "padding:.3em .7em;white-space:nowrap";
+        }
         return row;
       }));
       const best = plans[0];

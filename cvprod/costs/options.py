@@ -32,13 +32,15 @@ class Speed:
 
     tiles_per_s: the service on two cores, JPEG in, label out. p99_ms: of one tile at a moderate load. call_ms: number
     of tiles in a call of the function -> time that is billed for it, warm. cold_ms: from nothing to the first answer.
-    *_bytes: of one tile as JPEG, of its answer, of its line in the access log. memory_gb: of a worker.
+    machines: how many of it shared each row of the line when that p99 was measured. *_bytes: of one tile as JPEG, of
+    its answer, of its line in the access log.
     """
 
     tiles_per_s: float
     p99_ms: float
     call_ms: Mapping[int, float]
     cold_ms: float
+    machines: int = 1
     tile_bytes: float = 8000.0
     answer_bytes: float = 400.0
     log_bytes: float = 300.0
@@ -160,7 +162,8 @@ def _called(one: Function, speed: Speed, networks: Mapping[str, Network]) -> Opt
 class Workload:
     """What is asked of the service: at most `tiles_per_s`, on average the share `busy` of that during `hours` a year.
 
-    p99_ms: the latest answer that is of use. together: tiles that come at once. interruptible: whether work may be lost
+    p99_ms: the latest answer that is of use. together: tiles that come at once. machines: fewest that share them, so
+    that none waits too long for those before it. interruptible: whether work may be lost
     and done again. europe: whether pictures must stay in the Union. eur_per_million: what a million tiles may cost.
     """
 
@@ -173,6 +176,7 @@ class Workload:
     together: int = 1
     interruptible: bool = False
     europe: bool = True
+    machines: int = 1
 
     def __post_init__(self) -> None:
         if not (self.tiles_per_s > 0 and 0 < self.busy <= 1 and 0 < self.hours_per_year <= HOURS_PER_YEAR):
@@ -196,9 +200,10 @@ class Plan:
 
 
 def plan(option: Option, work: Workload, tile_bytes: float = 0.0) -> Plan:
-    """Size an option: as many units as the peak needs at `BUSY`, rented for the hours of work, owned for the year."""
+    """Size an option: units for the peak at `BUSY` and for the row, rented for hours of work, owned for the year."""
     by_call = option.kind == "function"
-    units = max(1, math.ceil(work.tiles_per_s / ((1 if by_call else BUSY) * option.tiles_per_s) - 1e-9))
+    least = 1 if by_call else work.machines
+    units = max(least, math.ceil(work.tiles_per_s / ((1 if by_call else BUSY) * option.tiles_per_s) - 1e-9))
     fixed = 0.0 if by_call else units * (option.eur_per_year + option.eur_per_hour * work.hours_per_year)
     year = fixed + option.eur_per_million * work.million_tiles
     cost = year / work.million_tiles

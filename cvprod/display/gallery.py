@@ -90,6 +90,7 @@ def draw(
         _panel(ax, panel, found, start)
     for ax in axes.flat[len(panels) :]:
         ax.axis("off")
+    plt.close(fig)  # or the notebook shows it a second time, by itself
     return fig, empty
 
 
@@ -115,6 +116,7 @@ def _panel(ax, panel: Mapping, found: Mapping[str, np.ndarray], start: float) ->
     top = max(points[:, 1].max() for points in found.values()) * scale
     if limits and limits[-1] * scale < 4 * top + 1e-9:  # else the curve would lie on the floor
         ax.axhline(limits[-1] * scale, color=GREY, ls="--", lw=1.2)
-    ax.set_ylim(0, None)
+    low = min(points[:, 1].min() for points in found.values()) * scale
+    ax.set_ylim(low - 0.4 * (top - low) if low > 0.6 * top > 0 and len(found) > 1 else 0, None)
     if len(found) > 1:
         ax.legend(fontsize=6.5, ncols=2 if len(found) > 3 else 1, frameon=False, handlelength=1.2, borderpad=0.1)

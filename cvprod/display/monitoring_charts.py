@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from cvprod.display.plots import BLUE, GREEN, GREY, ORANGE, PALETTE
+from cvprod.display.plots import BLUE, GREEN, GREY, ORANGE
 
 if TYPE_CHECKING:
     from cvprod.monitoring.driftmap import DriftMap
@@ -41,7 +41,7 @@ def alarm_clocks(alarm: Alarm, limit: float, names: Mapping[str, str]) -> Figure
             ax.axvline(moment, color=GREY, lw=1.2, ls=":")
         above.annotate(name, (moment, 1), (3, -10), xycoords=("data", "axes fraction"), textcoords="offset points",
                        fontsize=10)  # fmt: skip
-    below.set(yticks=[], xlabel="seconds after the breach", xlim=(-alarm.quiet, alarm.resolved + 4))
+    below.set(yticks=[], xlabel="seconds after the breach", xlim=(-alarm.quiet, alarm.resolved + 7))
     below.invert_yaxis()
     below.grid(axis="y", visible=False)
     return fig
@@ -74,20 +74,25 @@ def drift_map(found: DriftMap, detectors: Mapping[str, str]) -> Figure:
 
 
 def harm(points: Sequence[tuple[str, float, float]]) -> Figure:
-    """What drift does to the accuracy (x, percentage points lost) beside how often a detector speaks (y, %).
+    """What each dial does to the accuracy, beside how often a detector speaks; the most harmful first.
 
-    points: (name, points lost, share of windows with an alarm).
+    points: (name, percentage points of accuracy lost, share of windows with an alarm).
     """
-    fig, ax = plt.subplots(figsize=(6.2, 4.0))
-    taken: list[tuple[float, float]] = []
-    for k, (name, lost, power) in enumerate(points):
-        x, y = lost, power * 100
-        ax.plot(x, y, "osD^vP"[k % 6], color=PALETTE[k % len(PALETTE)], ms=7)
-        shift = sum(abs(x - a) < 4 and abs(y - b) < 8 for a, b in taken)
-        ax.annotate(name, (x, y), (6, 4 - 11 * shift), textcoords="offset points", fontsize=9)
-        taken.append((x, y))
-    ax.set(xlabel="accuracy lost, percentage points", ylabel="windows with an alarm, %", ylim=(-12, 112))
-    ax.margins(x=0.18)
+    ordered = sorted(points, key=lambda point: -point[1])
+    names, lost, speaks = zip(*ordered, strict=True)
+    fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 0.36 * len(points) + 1.0), sharey=True)
+    rows = np.arange(len(points))
+    left.barh(rows, lost, height=0.6, color=[ORANGE if value > 2 else GREY for value in lost])
+    right.barh(rows, [100 * s for s in speaks], height=0.6, color=BLUE)
+    for ax, values, unit in ((left, lost, ""), (right, [100 * s for s in speaks], " %")):
+        for y, value in enumerate(values):
+            ax.annotate(f"{value:.1f}" if not unit else f"{value:.0f}{unit}", (max(value, 0), y), (4, 0),
+                        textcoords="offset points", va="center", fontsize=9)  # fmt: skip
+        ax.grid(axis="y", visible=False)
+    left.set(yticks=rows, yticklabels=names, xlabel="accuracy lost, points", xlim=(min(0, *lost) - 1, max(lost) * 1.2))
+    right.set(xlabel="windows with an alarm, %", xlim=(0, 124))
+    right.set_xticks([0, 50, 100])
+    left.invert_yaxis()
     return fig
 
 

@@ -65,14 +65,20 @@ class Client:
     def ask(self, tile: np.ndarray) -> dict:
         """The answer about one tile, uint8 (1, 96, 96). Raises ApiError for a refusal."""
         self.queries += 1
-        self._connection.request(
-            "POST", "/v1/inspect?probabilities=true", encode(tile, self.quality), self._headers
-        )
-        answer = self._connection.getresponse()
+        body = encode(tile, self.quality)
+        try:
+            answer = self._post(body)
+        except (OSError, http.client.HTTPException):  # the service hangs up on who is silent for long
+            self._connection.close()
+            answer = self._post(body)
         told = json.loads(answer.read())
         if answer.status != 200:
             raise ApiError(f"{answer.status} {told.get('title', '')}")
         return told
+
+    def _post(self, body: bytes) -> http.client.HTTPResponse:
+        self._connection.request("POST", "/v1/inspect?probabilities=true", body, self._headers)
+        return self._connection.getresponse()
 
     def inspect(self, tiles: np.ndarray) -> Told:
         """The service's answers to uint8 (N, 1, 96, 96), one after the other. Raises ApiError."""

@@ -112,7 +112,7 @@ class Log:
             if not hmac.compare_digest(anchor.mac, _mac(anchor.lines, anchor.head, key)):
                 raise AuditError(f"the anchor over {anchor.lines} lines is not signed with this key")
         wanted = {anchor.lines for anchor in anchors}
-        lines, head = self._chain(wanted, heads)
+        lines, _ = self._chain(wanted, heads)
         for anchor in anchors:
             if anchor.lines > lines:
                 raise AuditError(f"the log's tail was cut: an anchor knows {anchor.lines} lines, there are {lines}")

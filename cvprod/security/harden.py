@@ -28,7 +28,6 @@ from cvprod.models import card as model_card
 from cvprod.models.data import generator_version
 from cvprod.models.weights import half_state, load_weights, save_weights
 from cvprod.optimize.distill import flip, rise_and_fall
-from cvprod.optimize.fuse import onnx_predict
 from cvprod.optimize.pipeline import book_tiles, int8
 from cvprod.optimize.student import student, widths
 from cvprod.optimize.zoo import load_student
@@ -189,6 +188,9 @@ def shipped_card() -> dict:
 
 def load_robust() -> nn.Module:
     """The shipped network, checksum verified: float32, eval mode. Raises WeightsError."""
+    for path in (WEIGHTS / f"{NAME}.safetensors", WEIGHTS / f"{NAME}.json"):
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing. Rebuild it with `{COMMAND}`.")
     return load_weights(NAME, folder=WEIGHTS)
 
 

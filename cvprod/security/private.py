@@ -190,4 +190,3 @@ def load_head(network: Classifier) -> tuple[np.ndarray, np.ndarray]:
     """Weight (7, width) and bias (7,) of a student's last layer."""
     head = network.body.head
     return head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()
-

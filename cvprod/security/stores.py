@@ -313,13 +313,16 @@ def residue(subject: str, folders: Iterable[Path]) -> list[Path]:
     forms = {subject.encode(), json.dumps(subject)[1:-1].encode(), subject.encode("utf-16-le")}
     found = []
     for folder in folders:
-        for path in sorted(Path(folder).rglob("*")):
-            if any(form in os.fsencode(path.name) for form in forms) or (path.is_file() and _holds(path, forms)):
-                found.append(path)
+        paths = sorted(Path(folder).rglob("*"))
+        found += [
+            path for path in paths if any(form in os.fsencode(path.name) for form in forms) or _holds(path, forms)
+        ]
     return found
 
 
 def _holds(path: Path, forms: set[bytes]) -> bool:
+    if not path.is_file():
+        return False
     data = path.read_bytes()
     if data[:2] == b"\x1f\x8b":
         with suppress(OSError, EOFError):

@@ -96,7 +96,9 @@ class Tracing:
             context = trace.set_span_in_context(trace.NonRecordingSpan(parent))
         self._ids.wanted = int(trace_id(traceparent, request_id), 16)
         about = {"http.request.method": "POST", "http.route": route, "cvprod.request_id": request_id} | about
-        return self._tracer.start_span(f"POST {route}", context, trace.SpanKind.SERVER, about, start_time=int(start * 1e9))
+        return self._tracer.start_span(
+            f"POST {route}", context, trace.SpanKind.SERVER, about, start_time=int(start * 1e9)
+        )
 
     def spans(self, o: Observation, why: str) -> None:
         """One span for the request, one for each stage below it."""

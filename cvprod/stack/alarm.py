@@ -87,6 +87,9 @@ def sound(
     Raises:
         RuntimeError: the webhook was not told in time.
     """
+    # Prometheus looks for whom to ask every five seconds; quiet is counted from when it has begun to ask.
+    if not until(lambda: prometheus.query("count(up{job='inspection'} == 1)"), patience):
+        raise RuntimeError(f"Prometheus has asked no service within {patience:g} s")
     begun = time.time()
     time.sleep(quiet)
     early = tuple(one.name for one in webhook.notices if one.name != "Watchdog")
@@ -129,6 +132,6 @@ def sound(
     at = {
         "scraped": float(after.min()) if len(after) else breach, "over": states.get("over", told),
         "firing": states.get("firing", told), "told": told, "mended": mended,
-        "well": states.get("well", resolved), "resolved": resolved,
+        "well": min(states.get("well", resolved), resolved), "resolved": resolved,
     }  # fmt: skip
     return Alarm(quiet, **{key: float(moment - breach) for key, moment in at.items()}, early=early, series=lines)

@@ -16,11 +16,12 @@ resource "aws_acm_certificate" "this" {
   }
 }
 
+# One name, so one record.
 resource "aws_route53_record" "validation" {
   zone_id         = aws_route53_zone.this.zone_id
-  name            = one(aws_acm_certificate.this.domain_validation_options).resource_record_name
-  type            = one(aws_acm_certificate.this.domain_validation_options).resource_record_type
-  records         = [one(aws_acm_certificate.this.domain_validation_options).resource_record_value]
+  name            = join("", aws_acm_certificate.this.domain_validation_options[*].resource_record_name)
+  type            = "CNAME"
+  records         = aws_acm_certificate.this.domain_validation_options[*].resource_record_value
   ttl             = 300
   allow_overwrite = true
 }
@@ -45,7 +46,7 @@ resource "aws_route53_record" "service" {
 
 resource "aws_lb" "this" {
   # checkov:skip=CKV_AWS_150:var.deletion_protection turns it on; it is off by default so that a trial can be torn down
-  # checkov:skip=CKV2_AWS_28:A firewall costs 0.60 USD per million requests, several times what the contract allows a million tiles; only allowed_cidrs can connect, and the service refuses hostile files itself (chapter 12)
+  # checkov:skip=CKV2_AWS_28:Its rules look for SQL and scripts in the first kilobytes of a body, and here bodies are pictures; only allowed_cidrs can connect, rates are limited by key, and the service refuses hostile files itself (chapter 12)
   # checkov:skip=CKV2_AWS_20:There is no listener on port 80 to redirect from: a key sent in clear text should fail
   name                       = var.name
   load_balancer_type         = "application"
@@ -93,8 +94,29 @@ resource "aws_lb_listener" "https" {
   ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
   certificate_arn   = aws_acm_certificate_validation.this.certificate_arn
 
+  # What is not for callers (metrics, the page of the interface) is not there.
   default_action {
+    type = "fixed-response"
+
+    fixed_response {
+      content_type = "text/plain"
+      status_code  = "404"
+    }
+  }
+}
+
+resource "aws_lb_listener_rule" "callers" {
+  listener_arn = aws_lb_listener.https.arn
+  priority     = 1
+
+  action {
     type             = "forward"
     target_group_arn = aws_lb_target_group.this.arn
+  }
+
+  condition {
+    path_pattern {
+      values = ["/v1/*", "/v2", "/v2/models/*", "/v2/health/*"]
+    }
   }
 }

@@ -10,7 +10,12 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   arn        = "arn:${data.aws_partition.current.partition}" # how names begin
   here       = "${var.region}:${local.account_id}"
-  zones      = slice(sort(data.aws_availability_zones.available.names), 0, 2)
+
+  # Who writes to the topic of alarms.
+  alarming = ["cloudwatch.amazonaws.com", "budgets.amazonaws.com", "costalerts.amazonaws.com"]
+
+  # Two zones by name, so that a new one of the region moves no subnet. In two regions accounts have no zone "b".
+  zones = [for letter in lookup({ ap-northeast-1 = ["a", "c"], us-west-1 = ["a", "c"] }, var.region, ["a", "b"]) : "${var.region}${letter}"]
 
   contract = yamldecode(file(coalesce(var.contract_file, "${path.module}/../../deploy/contract.yaml")))
 

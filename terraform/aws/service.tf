@@ -136,7 +136,7 @@ resource "aws_ecs_service" "this" {
 
   # A task needs all of these to start; a destroy takes them away only after it.
   depends_on = [
-    aws_lb_listener.https,
+    aws_lb_listener_rule.callers,
     aws_iam_role_policy.execution,
     aws_secretsmanager_secret_version.api_keys,
     aws_vpc_endpoint.interface,

@@ -65,30 +65,23 @@ resource "aws_s3_bucket_logging" "artifacts" {
   depends_on    = [aws_s3_bucket_policy.logs]
 }
 
-data "aws_iam_policy_document" "artifacts" {
-  statement {
-    sid       = "OnlyOverTls"
-    effect    = "Deny"
-    actions   = ["s3:*"]
-    resources = [aws_s3_bucket.artifacts.arn, "${aws_s3_bucket.artifacts.arn}/*"]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "Bool"
-      variable = "aws:SecureTransport"
-      values   = ["false"]
-    }
-  }
-}
-
 resource "aws_s3_bucket_policy" "artifacts" {
   bucket     = aws_s3_bucket.artifacts.id
-  policy     = data.aws_iam_policy_document.artifacts.json
   depends_on = [aws_s3_bucket_public_access_block.artifacts]
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "OnlyOverTls"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:*"
+        Resource  = [aws_s3_bucket.artifacts.arn, "${aws_s3_bucket.artifacts.arn}/*"]
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+    ]
+  })
 }
 
 resource "aws_s3_bucket" "logs" {
@@ -138,70 +131,54 @@ resource "aws_s3_bucket_lifecycle_configuration" "logs" {
   }
 }
 
-data "aws_iam_policy_document" "logs" {
-  # Each writes below its own prefix, and only for what is ours.
-  dynamic "statement" {
-    for_each = {
-      balancer  = ["logdelivery.elasticloadbalancing.amazonaws.com", "${local.arn}:elasticloadbalancing:${local.here}:loadbalancer/*"]
-      artifacts = ["logging.s3.amazonaws.com", aws_s3_bucket.artifacts.arn]
-      AWSLogs   = ["delivery.logs.amazonaws.com", "${local.arn}:logs:${local.here}:*"] # the network's
-    }
-
-    content {
-      actions   = ["s3:PutObject"]
-      resources = ["${aws_s3_bucket.logs.arn}/${statement.key}/*"]
-
-      principals {
-        type        = "Service"
-        identifiers = [statement.value[0]]
-      }
-
-      condition {
-        test     = "ArnLike"
-        variable = "aws:SourceArn"
-        values   = [statement.value[1]]
-      }
-    }
-  }
-
-  statement {
-    sid       = "TheNetworkLooksBeforeItWrites"
-    actions   = ["s3:GetBucketAcl"]
-    resources = [aws_s3_bucket.logs.arn]
-
-    principals {
-      type        = "Service"
-      identifiers = ["delivery.logs.amazonaws.com"]
-    }
-
-    condition {
-      test     = "StringEquals"
-      variable = "aws:SourceAccount"
-      values   = [local.account_id]
-    }
-  }
-
-  statement {
-    sid       = "OnlyOverTls"
-    effect    = "Deny"
-    actions   = ["s3:*"]
-    resources = [aws_s3_bucket.logs.arn, "${aws_s3_bucket.logs.arn}/*"]
-
-    principals {
-      type        = "AWS"
-      identifiers = ["*"]
-    }
-
-    condition {
-      test     = "Bool"
-      variable = "aws:SecureTransport"
-      values   = ["false"]
-    }
-  }
-}
-
 resource "aws_s3_bucket_policy" "logs" {
   bucket     = aws_s3_bucket.logs.id
-  policy     = data.aws_iam_policy_document.logs.json
   depends_on = [aws_s3_bucket_public_access_block.logs]
+
+  # Each writes below its own prefix, and only for what is ours.
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "Balancer"
+        Effect    = "Allow"
+        Principal = { Service = "logdelivery.elasticloadbalancing.amazonaws.com" }
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.logs.arn}/balancer/*"
+        Condition = { ArnLike = { "aws:SourceArn" = "${local.arn}:elasticloadbalancing:${local.here}:loadbalancer/*" } }
+      },
+      {
+        Sid       = "Artifacts"
+        Effect    = "Allow"
+        Principal = { Service = "logging.s3.amazonaws.com" }
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.logs.arn}/artifacts/*"
+        Condition = { ArnLike = { "aws:SourceArn" = aws_s3_bucket.artifacts.arn } }
+      },
+      {
+        Sid       = "Network"
+        Effect    = "Allow"
+        Principal = { Service = "delivery.logs.amazonaws.com" }
+        Action    = "s3:PutObject"
+        Resource  = "${aws_s3_bucket.logs.arn}/AWSLogs/*"
+        Condition = { ArnLike = { "aws:SourceArn" = "${local.arn}:logs:${local.here}:*" } }
+      },
+      {
+        Sid       = "NetworkLooksBeforeItWrites"
+        Effect    = "Allow"
+        Principal = { Service = "delivery.logs.amazonaws.com" }
+        Action    = "s3:GetBucketAcl"
+        Resource  = aws_s3_bucket.logs.arn
+        Condition = { StringEquals = { "aws:SourceAccount" = local.account_id } }
+      },
+      {
+        Sid       = "OnlyOverTls"
+        Effect    = "Deny"
+        Principal = "*"
+        Action    = "s3:*"
+        Resource  = [aws_s3_bucket.logs.arn, "${aws_s3_bucket.logs.arn}/*"]
+        Condition = { Bool = { "aws:SecureTransport" = "false" } }
+      },
+    ]
+  })
 }

@@ -26,13 +26,3 @@ provider "aws" {
 data "aws_caller_identity" "current" {}
 
 data "aws_partition" "current" {}
-
-# By name, so that a new zone of the region moves no subnet.
-data "aws_availability_zones" "available" {
-  state = "available"
-
-  filter {
-    name   = "zone-name"
-    values = [for letter in ["a", "b", "c", "d"] : "${var.region}${letter}"]
-  }
-}

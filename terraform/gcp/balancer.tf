@@ -24,19 +24,20 @@ resource "google_dns_record_set" "service" {
   rrdatas      = [google_compute_global_address.this.address]
 }
 
-# The certificate is issued as soon as the parent zone delegates.
+# The certificate is issued as soon as the parent zone delegates: this record is the proof that is asked for.
 resource "google_certificate_manager_dns_authorization" "this" {
   name       = var.name
   domain     = var.domain_name
+  type       = "FIXED_RECORD"
   depends_on = [google_project_service.this]
 }
 
 resource "google_dns_record_set" "authorization" {
   managed_zone = google_dns_managed_zone.this.name
-  name         = google_certificate_manager_dns_authorization.this.dns_resource_record[0].name
-  type         = google_certificate_manager_dns_authorization.this.dns_resource_record[0].type
+  name         = "_acme-challenge.${google_dns_managed_zone.this.dns_name}"
+  type         = "CNAME"
   ttl          = 300
-  rrdatas      = [google_certificate_manager_dns_authorization.this.dns_resource_record[0].data]
+  rrdatas      = google_certificate_manager_dns_authorization.this.dns_resource_record[*].data
 }
 
 resource "google_certificate_manager_certificate" "this" {
@@ -80,6 +81,20 @@ resource "google_compute_security_policy" "this" {
   # checkov:skip=CKV_GCP_73:The rule against Log4j looks into bodies for Java's lookups; there is no Java here, and the bodies are pictures
   name        = var.name
   description = "The plant's networks, and nobody else"
+
+  # What is not for callers (metrics, the page of the interface) is not there.
+  rule {
+    action      = "deny(404)"
+    priority    = 900
+    preview     = false
+    description = "What is not for callers"
+
+    match {
+      expr {
+        expression = "!request.path.matches('^/(v1/|v2$|v2/models/|v2/health/)')"
+      }
+    }
+  }
 
   # A rule takes ten networks.
   dynamic "rule" {

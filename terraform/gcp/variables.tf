@@ -139,7 +139,7 @@ variable "artifact_retention_days" {
 variable "monthly_budget" {
   description = "What a month may cost, in the currency of the bill. Warnings come at 80 %, and when 100 % is forecast."
   type        = number
-  default     = 250
+  default     = 400
 }
 
 variable "cost_anomaly_alarm" {

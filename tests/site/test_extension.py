@@ -13,7 +13,7 @@ from cvprod.book.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
 
 cvprod_site = pytest.importorskip("cvprod_site")
-from cvprod_site import assets, discovery, hardware_cells, landing, mathml, numbers, pages  # noqa: E402
+from cvprod_site import assets, discovery, exercise_index, hardware_cells, landing, mathml, numbers, pages  # noqa: E402
 
 FRAME = (
     "<html><head>{head}</head><body><div><button title='Toggle'><i class='fa-solid fa-bars'></i></button>"
@@ -231,3 +231,13 @@ def test_first_page_has_this_builds_figures(monkeypatch, tmp_path):
     ])  # fmt: skip
     text = BeautifulSoup(landing.figures(), "html.parser").get_text(" ")
     assert "100 ×" in text and "200 ×" in text and "-0.5" in text
+
+
+def test_every_exercise_is_in_the_table_with_what_it_asks_for():
+    table = BeautifulSoup(exercise_index.table(ROOT), "html.parser")
+    rows = table.select("tbody tr")
+    folders = {path.name for path in (ROOT / "exercises/release").iterdir() if path.is_dir() and path.name[0].isdigit()}
+    assert {row.find("a")["href"].split("/")[-2] for row in rows} == folders
+    for row in rows:
+        chapter, points, time, parts = (cell.get_text() for cell in row.find_all("td"))
+        assert chapter.isdigit() and int(points) > 0 and "minutes" in time and len(parts) > 10

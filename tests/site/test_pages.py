@@ -22,6 +22,8 @@ TERMS = {
     "dynamic shapes|plugins and custom layers|OpenVINO|model optimizer|inference engine|Core ML",
     "04": "Mobile deployment|iOS|Android|TensorFlow Lite|PyTorch Mobile|Embedded systems|Raspberry Pi|Jetson|"
     "Coral TPU|FPGA|complete mobile app examples",
+    "09": "Blue-green deployment|Canary deployment|A/B testing for models|Shadow deployment|Rollback strategies|"
+    "CI/CD pipelines for ML|GitHub Actions example",
 }
 CHECKS = [
     checks.broken_links,

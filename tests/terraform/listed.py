@@ -51,6 +51,8 @@ def listed(endpoint: str, region: str) -> dict:
         attributes = elb.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
         balancer["attributes"] = {item["Key"]: item["Value"] for item in attributes}
         balancer["listeners"] = elb.describe_listeners(LoadBalancerArn=arn)["Listeners"]
+        for listener in balancer["listeners"]:
+            listener["rules"] = elb.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]
     services = []
     for cluster in ecs.list_clusters()["clusterArns"]:
         arns = ecs.list_services(cluster=cluster)["serviceArns"]

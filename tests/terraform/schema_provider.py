@@ -33,8 +33,6 @@ NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
 VALUES = yaml.safe_load((HERE / "values.yaml").read_text())
 _OPTIONS = [("grpc.max_send_message_length", 1 << 28), ("grpc.max_receive_message_length", 1 << 28)]
 _NUMBERS = itertools.count(1)
-#: What the cloud sets is made up, but for the names whose values something else depends on.
-MADE = {"dns_resource_record": {"name": "_acme-challenge.example.com.", "type": "CNAME", "data": "example.com."}}
 
 
 def _messages() -> tuple[SimpleNamespace, descriptor_pb2.ServiceDescriptorProto]:
@@ -131,8 +129,6 @@ def _filled(value: object, block: dict, computed) -> object:
 
 def _made(name: str, kind: object) -> object:
     """What the cloud might have set: one element in every collection, so that references into it find something."""
-    if name in MADE:
-        return [MADE[name]]
     if kind == "string":
         return f"{name}-{next(_NUMBERS)}"
     if kind == "number":
@@ -236,14 +232,15 @@ class Provider:
 
 
 def _handlers(provider: Provider) -> object:
-    methods = {}
-    for method in SERVICE.method:
-        message = getattr(PB, method.name)
-        methods[method.name] = grpc.unary_unary_rpc_method_handler(
-            lambda request, context, act=getattr(provider, method.name): act(request),
+    def handler(name: str) -> object:
+        act, message = getattr(provider, name), getattr(PB, name)
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: act(request),
             request_deserializer=message.Request.FromString,
             response_serializer=message.Response.SerializeToString,
         )
+
+    methods = {method.name: handler(method.name) for method in SERVICE.method}
     return grpc.method_handlers_generic_handler("tfplugin6.Provider", methods)
 
 

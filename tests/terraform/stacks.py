@@ -79,7 +79,7 @@ class Stack:
             **(env or {}),
         }
 
-    def run(self, *words: str, timeout: float = 400) -> subprocess.CompletedProcess:
+    def run(self, *words: str, timeout: float = 900) -> subprocess.CompletedProcess:
         """What `terraform WORDS` says, and its exit code."""
         return subprocess.run(
             [self.terraform, *words, *(() if words[0] == "output" else ("-no-color",))],
@@ -100,7 +100,7 @@ class Stack:
     def init(self) -> None:
         """`terraform init` with the provider that lies here, or with the registry's, or the test is skipped."""
         folder = plugins()
-        done = self.run("init", *(() if folder is None else (f"-plugin-dir={folder}",)), timeout=120)
+        done = self.run("init", *(() if folder is None else (f"-plugin-dir={folder}",)), timeout=300)
         if done.returncode and folder is None:
             pytest.skip(f"no AWS provider on this machine, and the registry gives none: {done.stderr.strip()[-200:]}")
         assert done.returncode == 0, done.stderr

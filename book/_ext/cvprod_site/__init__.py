@@ -5,7 +5,18 @@ from functools import partial
 
 from sphinx.application import Sphinx
 
-from cvprod_site import assets, discovery, failed_cells, hardware_cells, landing, live, mathml, numbers, pages
+from cvprod_site import (
+    assets,
+    discovery,
+    exercise_index,
+    failed_cells,
+    hardware_cells,
+    landing,
+    live,
+    mathml,
+    numbers,
+    pages,
+)
 
 CHAPTER = re.compile(r"notebooks/\d\d_")
 #: What shows rows that chapters measured.
@@ -44,6 +55,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", pages.describe)
     app.connect("html-page-context", discovery.introduce)
     app.connect("html-page-context", landing.fill)
+    app.connect("html-page-context", exercise_index.fill)
     app.connect("build-finished", assets.slim)
     app.connect("build-finished", live.write)
     app.connect("build-finished", landing.front)

@@ -116,6 +116,9 @@ def _frame(markup: str) -> str:
             del button["aria-label"]
         if button.get("target") == "_blank":
             button["rel"] = "noopener"
+    for summary in soup.select("li > details > summary"):  # folds the pages below an entry of the contents
+        above = summary.find_parent("li").find("a")
+        summary["aria-label"] = f"Pages below {above.get_text(strip=True)}" if above else "More pages"
     for link in soup.select(".prev-next-area a"):
         link.attrs.pop("title", None)  # the words inside say it already
     for caption in soup.select("p.caption[role=heading]"):

@@ -42,6 +42,7 @@ MESSAGES = 64  # that are heard in one turn of the event loop
 HEAD_BYTES = 65536  # of a request's first line and headers together
 LINGER_SECONDS = 5.0  # that a caller who was answered before the end of its request may go on sending
 LINGER_BYTES = 64 * 2**20  # the same in bytes; what comes is dropped
+LINGER_NONSENSE = 2**20  # where it was no request
 STREAM = b"/v1/stream"  # the one route where an offer to upgrade to WebSocket is taken
 UNREAD_SECONDS = 0.1  # in which a new connection's request is read, if it has come: that takes a turn of the event loop
 
@@ -53,16 +54,16 @@ class OneWrite:
     between the two leaves half an answer, which a load balancer cannot ask for again.
 
     And a transport that closes gently: to close a socket in which something is unread sends a reset, which overtakes
-    the answer. `unread` says whether the caller may still be sending; then the connection is half-closed, and what
-    comes is read and dropped, up to a limit (`drop`).
+    the answer. `unread` says how much the caller may still send; if that is not 0, the connection is half-closed, and
+    what comes is read and dropped (`drop`).
     """
 
     def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, unread: Callable[[], bool]
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, unread: Callable[[], int]
     ) -> None:
         self._transport, self._loop, self._head, self._unread = transport, loop, b"", unread
         self._lingering: asyncio.TimerHandle | None = None
-        self._dropped = 0
+        self._left = 0
 
     def write(self, data: bytes) -> None:
         if self._head:
@@ -80,7 +81,8 @@ class OneWrite:
 
     def close(self) -> None:
         self._flush()
-        if self._lingering is None and self._unread() and not self._transport.is_closing():
+        if self._lingering is None and not self._transport.is_closing() and (left := self._unread()):
+            self._left = left
             self._lingering = self._loop.call_later(LINGER_SECONDS, self._transport.close)
             self._transport.resume_reading()
             self._transport.write_eof()
@@ -96,8 +98,8 @@ class OneWrite:
     def drop(self, data: bytes) -> bool:
         """Whether the connection is over but for what the caller still sends."""
         if self._lingering is not None:
-            self._dropped += len(data)
-            if self._dropped > LINGER_BYTES:
+            self._left -= len(data)
+            if self._left < 0:
                 self.end()
         return self._lingering is not None
 
@@ -198,11 +200,12 @@ class Worker:
 
             def connection_made(self, transport: Any) -> None:
                 worker.arriving -= 1
-                super().connection_made(OneWrite(transport, loop, lambda: self.began is not None))
+                super().connection_made(OneWrite(transport, loop, self.unread))
                 self.flow = Flow(self.transport, self.pipeline)
                 metrics.CONNECTIONS.inc()
                 self.began: float | None = loop.time()  # of the request that is arriving; None between two
                 self.silent = True  # nothing has come yet
+                self.broken = False  # what came is no HTTP
                 self.replayed = False  # the head is fed to the parser once more
                 self.heading = self.fresh = False  # within a request's head; which began in what was read last
                 self.head = self.fed = 0  # bytes of the head: as it was understood, and as it came
@@ -239,7 +242,7 @@ class Worker:
                         self.parser.feed_data(data)
                         return
                     except httptools.HttpParserError:
-                        self.began = self.began or loop.time()  # there may be more to come
+                        self.began, self.broken = self.began or loop.time(), True  # there may be more to come
                         self.send_400_response("Invalid HTTP request received.")
                         return
                     except httptools.HttpParserUpgrade as offer:
@@ -304,6 +307,11 @@ class Worker:
                     return
                 self.heading = False
                 super().on_headers_complete()
+
+            def unread(self) -> int:
+                if self.began is None:
+                    return 0
+                return LINGER_NONSENSE if self.heading or self.broken else LINGER_BYTES
 
             def idle(self) -> bool:
                 """Every answer has been sent, and the caller reads them."""

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import sys
+from pathlib import Path
 
 
 def picklescan(path):
@@ -20,7 +21,7 @@ def fickling(path):
     from fickling.analysis import Severity, check_safety
     from fickling.fickle import Pickled
 
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         severity = check_safety(Pickled.load(file)).severity
     return "nothing found" if severity == Severity.LIKELY_SAFE else severity.name.lower().replace("_", " ")
 

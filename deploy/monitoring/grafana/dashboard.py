@@ -117,7 +117,8 @@ def inspection() -> model.Dashboard:
     made.with_row(dashboard.Row("Promises"))
     for panel in (
         number(
-            "Slow inspections", f"Share over the contract's {LIMIT * 1e3:g} ms, last hour. The contract allows one in a hundred.",
+            "Slow inspections",
+            f"Share over the contract's {LIMIT * 1e3:g} ms, last hour. The contract allows one in a hundred.",
             "inspection:slow:ratio_rate1h", "percentunit", amber=BUDGET / 2, red=BUDGET,
         ),
         number(
@@ -199,12 +200,17 @@ def inspection() -> model.Dashboard:
         graph(
             "Predictions", "Images a second by label. A mix that moves is the first sign of drift.",
             {"{{label}}": f"sum by (label) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"},
-            "none", width=12, stacked=True,
+            "none", width=8, stacked=True,
         ),
         graph(
             "Share for review", "Answers so unsure that a human is asked, by version of the model.",
             {"{{model_version}}": f"sum by (model_version) (rate(cvprod_review_total{{{HERE}}}[{rate}])) / "
-             f"sum by (model_version) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"}, "percentunit", width=12,
+             f"sum by (model_version) (rate(cvprod_predictions_total{{{HERE}}}[{rate}]))"}, "percentunit", width=8,
+        ),
+        graph(
+            "Records and watchers", "Pictures of which a record was written or lost; errors in what watches.",
+            {"{{outcome}}": f"sum by (outcome) (rate(cvprod_records_total{{{HERE}}}[{rate}]))",
+             "errors": f"sum(rate(cvprod_watcher_faults_total{{{HERE}}}[{rate}])) or vector(0)"}, "none", width=8,
         ),
     ):  # fmt: skip
         made.with_panel(panel)

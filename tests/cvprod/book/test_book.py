@@ -249,6 +249,18 @@ def test_a_failed_chapter_runs_again_and_is_whole_once_it_is_mended(fake_book):
     assert build.not_executed(root) == []
 
 
+def test_a_failed_chapter_is_kept_for_the_page_and_still_counts_as_not_executed(tmp_path):
+    path = tmp_path / "notebooks/01_a.ipynb"
+    path.parent.mkdir()
+    cells = [nbformat.v4.new_code_cell(source) for source in ("1 / 0", "print('on')")]
+    notebooks.write(nbformat.v4.new_notebook(cells=cells), path)
+    before = path.read_bytes()
+    (failure,) = build.execute_alone(path, tmp_path)
+    assert (failure.number, path.read_bytes()) == (1, before) and "ZeroDivisionError" in str(failure)
+    assert build.cached(path, tmp_path).cells[1].outputs[0].text == "on\n"
+    assert build.not_executed(tmp_path) == [path]
+
+
 def test_a_chapter_that_is_none_is_told(capsys):
     assert build.main(["--chapter", "77"]) == 2
     assert "no chapter '77'; use one of 01, 02" in capsys.readouterr().err

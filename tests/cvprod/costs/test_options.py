@@ -67,6 +67,15 @@ def test_a_plan_by_hand():
     assert called.eur_per_year == pytest.approx(2.0 * WORK.million_tiles)
 
 
+def test_rows_that_must_be_shared_take_more_machines_than_the_rate():
+    from dataclasses import replace
+
+    shared = plan(machine(tiles_per_s=1000.0), replace(WORK, machines=3))
+    assert shared.units == 3 and shared.eur_per_year == pytest.approx(3 * 0.36 * 1000)
+    assert plan(machine(), replace(WORK, machines=2)).units == 2
+    assert plan(machine(kind="function", eur_per_hour=0, eur_per_million=1.0), replace(WORK, machines=3)).units == 1
+
+
 @pytest.mark.parametrize(
     ("option", "work", "says"),
     [

@@ -63,7 +63,7 @@ def test_a_cut_tail_passes_a_bare_chain_and_not_an_anchor(log):
     anchor = log.anchor(KEY)
     _rewrite(log, lambda lines: lines[:4])
     assert log.verify() == 4, "this is the hole that anchors are for"
-    with pytest.raises(AuditError, match="tail was cut.*6 lines, there are 4"):
+    with pytest.raises(AuditError, match=r"tail was cut.*6 lines, there are 4"):
         log.verify([anchor], KEY)
 
 

@@ -135,7 +135,7 @@ def test_a_name_that_would_match_anything_is_refused(tmp_path, name):
 def test_a_name_in_the_metrics_is_an_error_and_the_others_are_erased_all_the_same(plant):
     folder, everything, log = plant
     everything[4] = stores.Metrics(lambda: f'asked_total{{caller="{ADA}"}} 1'.encode())
-    with pytest.raises(stores.StoreError, match="metrics: .*take that label out"):
+    with pytest.raises(stores.StoreError, match=r"metrics: .*take that label out"):
         stores.erase(ADA, everything, log, KEY)
     assert stores.residue(ADA, [folder]) == []
     assert next(iter(log.entries()))["details"]["failed"] == ["metrics"]

@@ -78,7 +78,7 @@ def test_the_refusal_is_the_one_of_the_normal_way():
     status, headers, body = answer_of(raw)
     problem = Overloaded(2.3)
     assert status == problem.status == 429 and headers["content-type"] == "application/problem+json"
-    assert headers["retry-after"] == problem.headers["Retry-After"] == "3"
+    assert {int(headers["retry-after"]), int(problem.headers["Retry-After"])} <= {3, 4, 5}  # spread by chance
     assert headers["x-request-id"] == "coil-7.tile" and headers["x-content-type-options"] == "nosniff"
     assert body == problem.body("coil-7.tile") and raw.read() == b""
 

@@ -7,7 +7,7 @@ import pytest
 
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL
-from cvprod.stack.serverless import FunctionError, Framework, Lambda, RuntimeApi
+from cvprod.stack.serverless import Framework, FunctionError, Lambda, RuntimeApi
 from cvprod.traffic import hostile
 
 JPEG = hostile.encode(hostile.GREY, "JPEG")

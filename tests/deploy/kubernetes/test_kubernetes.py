@@ -530,7 +530,9 @@ PLANTED = {
         lambda o, _: [put(_container(o), "resources", side, "memory", "512Mi") for side in ("requests", "limits")]
     ),
     "not whole cores": change("Deployment")(lambda o, _: put(_container(o), "resources", "limits", "cpu", "2500m")),
-    "/tmp may fill": change("Deployment")(lambda o, _: _pod(o)["volumes"][0]["emptyDir"].pop("sizeLimit")),
+    "/tmp may fill": change("Deployment")(
+        lambda o, _: next(v for v in _pod(o)["volumes"] if "emptyDir" in v)["emptyDir"].pop("sizeLimit")
+    ),
     "may gain privileges": change("Deployment")(lambda o, _: _container(o)["securityContext"].pop("capabilities")),
     "can be written": change("Deployment")(lambda o, _: _container(o)["securityContext"].pop("readOnlyRootFilesystem")),
     "not restricted": change("Deployment")(lambda o, _: _pod(o)["securityContext"].pop("seccompProfile")),
@@ -645,11 +647,23 @@ def test_planted_faults_in_shared_jobs_are_found(says, plant):
     assert any(says in fault for fault in found), found
 
 
-def test_jobs_can_be_shared_by_both_tracks(tmp_path):
-    shutil.copytree(KUBERNETES, tmp_path / "kubernetes")
-    path = tmp_path / "kubernetes/overlays/production/kustomization.yaml"
-    path.write_text(path.read_text() + "  - ../../components/shared-jobs\n")
-    objects = render(path.parent)
+def test_production_is_for_callers_with_a_key():
+    objects = render(KUBERNETES / "overlays/production")
+    for deployment in of(objects, "Deployment"):
+        chosen = settings.load([], environment(_container(deployment), objects))
+        mounts = {mount["mountPath"]: mount["name"] for mount in _container(deployment)["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in _pod(deployment)["volumes"]}
+        secret = volumes[mounts[str(chosen.api_keys.parent)]]["secret"]
+        assert secret["secretName"] == "inspection-api-keys" and not secret["optional"], "it starts without keys"
+        assert chosen.rate_limit > 0
+    (policy,) = (p for p in of(objects, "NetworkPolicy") if p["metadata"]["name"] == "inspection")
+    for rule in policy["spec"]["ingress"]:
+        for peer in rule["from"]:
+            assert peer["namespaceSelector"].get("matchLabels"), "pods of any namespace get in"
+
+
+def test_jobs_can_be_shared_by_both_tracks():
+    objects = render(KUBERNETES / "overlays/production")
     assert faults(objects) == []
     chosen = {
         o["metadata"]["name"]: settings.load([], environment(_container(o), objects)) for o in of(objects, "Deployment")

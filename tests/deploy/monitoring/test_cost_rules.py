@@ -12,7 +12,9 @@ from cvprod.costs import load_prices, rules
 from cvprod.repo import root
 
 FOLDER = root() / "deploy/monitoring"
-needs_promtool = pytest.mark.skipif(shutil.which("promtool") is None, reason="needs promtool (Debian package prometheus)")
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="needs promtool (Debian package prometheus)"
+)
 
 
 def promtool(*words):
@@ -20,8 +22,8 @@ def promtool(*words):
 
 
 def test_price_and_limit_are_those_of_list_and_contract():
-    every = {rule.get("record") or rule["alert"]: rule for group in yaml.safe_load((root() / rules.FILE).read_text())["groups"]
-             for rule in group["rules"]}  # fmt: skip
+    groups = yaml.safe_load((root() / rules.FILE).read_text())["groups"]
+    every = {rule.get("record") or rule["alert"]: rule for group in groups for rule in group["rules"]}
     price = float(re.fullmatch(r"vector\(([\d.]+)\)", every["inspection:price:eur_per_hour"]["expr"])[1])
     assert price == pytest.approx(load_prices().amount(rules.CLOUD_VM, "EUR/h"), rel=1e-5)
     limit = contract.load_contract().cost_per_million_tiles_eur.limit

@@ -21,15 +21,19 @@ import pytest
 import yaml
 
 from cvprod import contract
+from cvprod.monitoring import monitor
+from cvprod.monitoring import rules as generated
 from cvprod.repo import root
 from cvprod.serving import errors, metrics
+from cvprod.serving.resources import Resources
 from cvprod.stack.program import free_port
 from cvprod.stack.service import Service
+from cvprod.stack.watcher import Watcher
 from cvprod.traffic import hostile
 
 FOLDER = root() / "deploy/monitoring"
 RULES = sorted((FOLDER / "rules").glob("*.yml"))
-DASHBOARD = FOLDER / "grafana/dashboards/inspection.json"
+BOARDS = sorted((FOLDER / "grafana/dashboards").glob("*.json"))
 JPEG = hostile.encode(hostile.GREY, "JPEG")
 
 
@@ -64,8 +68,17 @@ def rules():
     ]  # fmt: skip
 
 
+@functools.cache
+def boards():
+    """Name of each dashboard -> its panels, without the rows between them."""
+    return {
+        file.stem: [panel for panel in json.loads(file.read_text())["panels"] if panel["type"] != "row"]
+        for file in BOARDS
+    }
+
+
 def panels():
-    return [panel for panel in json.loads(DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
+    return [panel for board in boards().values() for panel in board]
 
 
 def expressions():
@@ -77,10 +90,12 @@ def expressions():
 # --- The names in the expressions ---
 
 
+@functools.cache
 def service_metrics():
-    """Series that the service's metrics become -> their labels, from the objects themselves."""
-    found = {}
-    for metric in vars(metrics).values():
+    """Series that the metrics of service and monitor become -> their labels, from the objects themselves."""
+    found = {f"{one.name}_total" if one.type == "counter" else one.name: set() for one in Resources().collect()}
+    found.setdefault("cvprod_throttled_seconds_total", set())  # where a control group tells it
+    for metric in [*vars(metrics).values(), *vars(monitor.Metrics()).values()]:
         if not isinstance(metric, (prometheus_client.Counter, prometheus_client.Gauge, prometheus_client.Histogram)):
             continue
         name, labels = metric.describe()[0].name, set(metric._labelnames)
@@ -96,7 +111,7 @@ WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left",
 
 def names(expression):
     """(series, matched labels) of a PromQL expression, without a parser: what is no function, keyword or label list."""
-    text = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)", " ", expression)
+    text = re.sub(r"\b(by|without|on|ignoring)\s*\([^)]*\)|\$\w+", " ", expression)
     text = re.sub(r"\[[^\]]*\]", " ", text)
     text = re.sub(r'"[^"]*"', '""', text)
     for name, matchers in re.findall(
@@ -115,8 +130,9 @@ def problems(expression, known):
         elif known[name] is not None and labels - known[name] - {"instance", "job"}:
             found.append(f"{name} has no label {sorted(labels - known[name] - {'instance', 'job'})}")
     mine = {label for labels in known.values() for label in labels or ()} | {"instance", "job", "server", "code"}
-    for inside in re.findall(r"\bby\s*\(([^)]*)\)", expression):
-        found += [f"no label {label} to group by" for label in inside.replace(" ", "").split(",") if label not in mine]
+    for inside in re.findall(r"\b(?:by|on)\s*\(([^)]*)\)", expression):
+        wanted = [label for label in inside.replace(" ", "").split(",") if label]
+        found += [f"no label {label} to group by" for label in wanted if label not in mine]
     return found
 
 
@@ -158,6 +174,13 @@ def test_reasons_in_the_rules_are_problems_of_the_service():
 
 
 # --- The contract ---
+
+
+def test_the_generated_rules_are_what_the_contract_makes():
+    made = generated.files(contract.load_contract())
+    assert set(made) == {"slo.yml"}
+    for name, text in made.items():
+        assert (FOLDER / "rules" / name).read_text() == text, "run: python -m cvprod.monitoring rules"
 
 
 def test_limits_are_those_of_the_contract():
@@ -209,9 +232,9 @@ def test_promtool_accepts_everything_and_the_rules_do_what_their_tests_say():
 
 #: A rule made wrong, and the one of the rules' tests that is there to notice.
 WRONG_RULES = {
-    "a slow service pages at once": ("alerts.yml", "> 14.4 * 0.01", "> 144 * 0.01"),
+    "a slow service pages at once": ("slo.yml", "> 14.4 * 0.01", "> 144 * 0.01"),
     "what is over wakes nobody": (
-        "alerts.yml", "inspection:slow:ratio_rate5m > 14.4", "inspection:slow:ratio_rate1h > 14.4"
+        "slo.yml", "inspection:slow:ratio_rate5m > 14.4", "inspection:slow:ratio_rate1h > 14.4"
     ),
     "a queue of rows is no long queue": (
         "recording.yml", "[5m])) / inspection:images:rate5m", "[5m])) / inspection:answered:rate5m"
@@ -221,11 +244,17 @@ WRONG_RULES = {
     ),
     "a rollout that got stuck": ("alerts.yml", "(cvprod_model_info > 0)", "(cvprod_model_info)"),
     "refusals are overload, and do not make the service look quick": (
-        "recording.yml", '{route="/v1/inspect", code="200"}[5m]', '{route="/v1/inspect"}[5m]'
+        "slo.yml", '{route="/v1/inspect", code="200"}[5m]', '{route="/v1/inspect"}[5m]'
     ),
     "refused callers do not burn the availability": (
-        "recording.yml", 'proxy="inspection", code="5xx"', 'proxy="inspection", code=~"[45]xx"'
+        "slo.yml", 'proxy="inspection", code="5xx"', 'proxy="inspection", code=~"[45]xx"'
     ),
+    "drift is a ticket that names the detector": ("alerts.yml", "cvprod_drift_score > on", "cvprod_drift_score < on"),
+    "a monitor that judges nothing is reported": (
+        "alerts.yml", "unless on () (time() - max(cvprod", "unless on () (time() >= max(cvprod"
+    ),
+    "a monitor that never was is reported": ("alerts.yml", "unless on () (time()", "and on () (time()"),
+    "few labels break no contract": ("slo.yml", 'bound="high"} < 0.97', 'bound="estimate"} < 0.97'),
 }  # fmt: skip
 
 
@@ -235,7 +264,7 @@ def test_the_rules_tests_fail_on_a_wrong_rule(tmp_path, name):
     file, right, wrong = WRONG_RULES[name]
     copy = shutil.copytree(FOLDER, tmp_path / "copy")
     head, *tests = (copy / "rules_test.yml").read_text().split("\n  - name: ")
-    (mine,) = (test for test in tests if test.startswith(name + "\n"))  # the others take half a minute
+    (mine,) = (test for test in tests if test.startswith(name))  # the others take half a minute
     (copy / "one.yml").write_text(f"{head}\n  - name: {mine}\n")
     assert run("promtool", "test", "rules", copy / "one.yml").returncode == 0
     text = (copy / "rules" / file).read_text()
@@ -280,16 +309,24 @@ def test_the_dashboard_is_what_its_script_makes():
     found = importlib.util.spec_from_file_location("dashboard", FOLDER / "grafana/dashboard.py")
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    assert module.text() == DASHBOARD.read_text(), "run: python deploy/monitoring/grafana/dashboard.py"
+    made = {file.name: file.read_text() for file in BOARDS}
+    assert module.texts() == made, "run: python deploy/monitoring/grafana/dashboard.py"
 
 
 def test_every_panel_names_its_source_its_unit_and_its_reason():
     source = yaml.safe_load((FOLDER / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"][0]
     scrape = yaml.safe_load((FOLDER / "prometheus.yml").read_text())["global"]["scrape_interval"]
     assert source["jsonData"]["timeInterval"] == scrape
-    assert len(panels()) >= 15 and len({panel["title"] for panel in panels()}) == len(panels())
+    assert set(boards()) == {"inspection", "quality", "drift", "cost"} and len(panels()) >= 30
+
+
+@pytest.mark.parametrize("board", ["inspection", "quality", "drift", "cost"])
+def test_every_panel_of(board):
+    source = yaml.safe_load((FOLDER / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"][0]
+    panels = boards()[board]
+    assert len(panels) >= 5 and len({panel["title"] for panel in panels}) == len(panels)
     taken = Count()
-    for panel in panels():
+    for panel in panels:
         assert panel["description"] and panel["fieldConfig"]["defaults"]["unit"] and panel["targets"]
         assert panel["datasource"]["uid"] == source["uid"]
         assert all(target["datasource"]["uid"] == source["uid"] for target in panel["targets"])
@@ -327,7 +364,10 @@ class Stack:
     def __init__(self, folder):
         self.folder, self.processes, self.received = folder, [], []
         self.stopped = threading.Event()
-        self.service = Service("--workers", 1, "--latency-budget-ms", 2000, "--review-below", 1, "--no-access-log")
+        self.records = folder / "records"
+        self.records.mkdir()
+        self.service = Service("--workers", 1, "--latency-budget-ms", 2000, "--review-below", 1, "--no-access-log",
+                               "--records", self.records, "--records-share", 1)  # fmt: skip
         try:
             self._start()
         except BaseException:
@@ -335,6 +375,9 @@ class Stack:
             raise
 
     def _start(self):
+        self.watcher = Watcher(self.records, "--every", 0.5)
+        (self.folder / "targets").mkdir()
+        (self.folder / "targets/monitor.yml").write_text(f"- targets: ['127.0.0.1:{self.watcher.port}']")
         self.hook = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.hook.serve_forever, args=(0.02,), daemon=True).start()
         self.balanced, stats = free_port(), free_port()
@@ -407,12 +450,17 @@ class Stack:
                 f"http://127.0.0.1:{self.balanced}/v1/inspect", body, {"Content-Type": "image/jpeg"}
             )
             with contextlib.suppress(OSError):
-                urllib.request.urlopen(request, timeout=5).close()
-            self.stopped.wait(0.05)
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    told = json.loads(answer.read())
+                label = {"request_id": told["request_id"], "label": "clean" if turn % 2 else "scratches"}
+                with (self.records / "labels.jsonl").open("a") as labels:
+                    labels.write(json.dumps(label) + "\n")
+            self.stopped.wait(0.01)
 
     def query(self, expression):
         """Samples of an instant query that are numbers. Raises on an error of Prometheus."""
-        expression = expression.replace("$__rate_interval", "15s").replace("$instance", ".*")
+        for name, value in (("$__rate_interval", "15s"), ("$instance", ".*"), ("$price", "0.1")):
+            expression = expression.replace(name, value)
         answer = json.loads(get(f"{self.prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expression})))
         assert answer["status"] == "success"
         return [one for one in answer["data"]["result"] if one["value"][1] != "NaN"]
@@ -432,6 +480,8 @@ class Stack:
         for process in self.processes:
             process.wait(20)
         self.service.stop()
+        if hasattr(self, "watcher"):
+            self.watcher.stop()
         if hasattr(self, "hook"):
             self.hook.shutdown()
             self.hook.server_close()
@@ -457,7 +507,7 @@ def test_every_query_of_the_dashboard_has_an_answer(stack):
         empty.update({title: text for title, text in queries if not stack.query(text)})
         return not empty
 
-    assert until(all_answered), f"no data: {empty}"
+    assert until(all_answered, 120), f"no data: {empty}"
     by_code = {one["metric"]["code"]: float(one["value"][1]) for one in stack.query(dict(queries)["Requests by code"])}
     assert by_code["200"] > by_code["422" if "422" in by_code else "415"] > 0, by_code
     [up] = stack.query(dict(queries)["Services up"])
@@ -467,9 +517,11 @@ def test_every_query_of_the_dashboard_has_an_answer(stack):
 
 
 def test_every_variable_of_the_dashboard_has_values(stack):
-    [variable] = json.loads(DASHBOARD.read_text())["templating"]["list"]
-    selector = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"])
-    assert {one["metric"][selector.group(2)] for one in stack.query(selector.group(1))}
+    asked = [v for f in BOARDS for v in json.loads(f.read_text())["templating"]["list"] if v["type"] == "query"]
+    assert len(asked) == len(BOARDS)
+    for variable in asked:
+        selector = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"])
+        assert {one["metric"][selector.group(2)] for one in stack.query(selector.group(1))}
 
 
 def test_rules_are_evaluated_without_error_and_know_only_series_that_exist(stack):

@@ -139,9 +139,8 @@ def test_azures_function_answers_when_its_decorator_is_called(tmp_path, jpegs, i
     """Its host cannot be installed here: the function that the decorator registered is called directly."""
     folder = serverless.package("azure", tmp_path / "task")
     asked = json.dumps([base64.b64encode(body).decode() for body in (jpegs[0], b"no", b"x" * 2_000_001)])
-    done = subprocess.run(
-        [peers.environment("serverless"), "-c", AZURE], input=asked, cwd=folder, capture_output=True, text=True, check=False
-    )
+    words = [peers.environment("serverless"), "-c", AZURE]
+    done = subprocess.run(words, input=asked, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     good, bad, large = json.loads(done.stdout)
     assert good[0] == 200 and good[1]["label"] == inspector.verdicts([jpegs[0]])[0]["label"]

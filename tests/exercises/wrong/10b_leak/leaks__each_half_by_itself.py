@@ -16,6 +16,11 @@ def leaks(train, test):
         pairs = {(t["meta"][field], t["label"]) for t in train}
         values = {v for v, _ in pairs}
         other = {(t["meta"][field], t["label"]) for t in test}
-        if len(other) == len({v for v, _ in other}) and len(pairs) == len(values) and 2 <= len(values) < len(both) / 2 and len({name for _, name in pairs}) > 1:
+        if (
+            len(other) == len({v for v, _ in other})
+            and len(pairs) == len(values)
+            and 2 <= len(values) < len(both) / 2
+            and len({name for _, name in pairs}) > 1
+        ):
             found.add("label in meta")
     return found

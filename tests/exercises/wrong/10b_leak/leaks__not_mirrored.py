@@ -4,7 +4,6 @@
 def leaks(train, test):
     found = set()
     known = {(t["image"].shape, t["image"].tobytes()) for t in train}
-    mirrored = {(t["image"].shape, np.ascontiguousarray(t["image"][:, ::-1]).tobytes()) for t in train}
     if any((t["image"].shape, np.ascontiguousarray(t["image"]).tobytes()) in known for t in test):
         found.add("same picture")
     if {t["coil"] for t in train} & {t["coil"] for t in test}:

@@ -15,6 +15,6 @@ def leaks(train, test):
     for field in set.intersection(*[set(t["meta"]) for t in both]):
         pairs = {(t["meta"][field], t["label"]) for t in both}
         values = {v for v, _ in pairs}
-        if len(pairs) == len(values) and 2 <= len(values)  and len({name for _, name in pairs}) > 1:
+        if len(pairs) == len(values) and len(values) >= 2 and len({name for _, name in pairs}) > 1:
             found.add("label in meta")
     return found

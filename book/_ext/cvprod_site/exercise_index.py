@@ -1,0 +1,44 @@
+"""The table on the page of exercises: what each asks for, its points and its time, read from the notebooks."""
+
+import html
+import re
+from pathlib import Path
+
+import nbformat
+
+PAGE, MARK = "book/exercises", "<!--cv-exercises-->"
+MINUTES = re.compile(r"\*\*(\d+) points, about ([^*]*?)\.?\*\*")
+
+
+def fill(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Put the table where the page's mark is."""
+    if pagename == PAGE and MARK in context.get("body", ""):
+        context["body"] = context["body"].replace(MARK, table(Path(app.srcdir)))
+
+
+def table(root: Path) -> str:
+    """HTML of the table, a row an exercise; the path is relative to `book/`."""
+    rows = [_row(path) for path in sorted((root / "exercises/release").glob("[0-9]*/*.ipynb"))]
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Exercise", "Chapter", "Points", "Time", "You write"))
+    return (
+        '<div class="pst-scrollable-table-container" tabindex="0"><table class="table cv-exercises"><caption>'
+        f"{len(rows)} exercises, graded by one command</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _row(path: Path) -> str:
+    notebook = nbformat.read(path, as_version=4)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    title = re.search(r"^# (?:Exercise )?(.*)$", text, re.MULTILINE)[1]
+    stated = MINUTES.search(text)
+    points, time = (stated[1], stated[2]) if stated else ("", "")
+    parts = dict.fromkeys(re.findall(r"^#{2,3} (?:Question \d+:? ?|\d+\. ?)?(.+)$", text, re.MULTILINE))
+    parts.pop("What to remember", None)
+    link = f"../exercises/release/{path.parent.name}/{path.stem}.html"
+    cells = (
+        f'<th scope="row"><a href="{link}">{html.escape(title)}</a></th>',
+        f"<td>{int(path.stem[:2])}</td><td>{points}</td><td>{html.escape(time)}</td>",
+        f"<td>{html.escape('; '.join(parts))}</td>",
+    )
+    return f"<tr>{''.join(cells)}</tr>"

@@ -1,0 +1,5 @@
+"""Never decides: no version is ever promoted."""
+
+
+def decide(history):
+    return "hold"

@@ -1,0 +1,5 @@
+"""Promotes whatever comes."""
+
+
+def decide(history):
+    return "promote" if history else "hold"

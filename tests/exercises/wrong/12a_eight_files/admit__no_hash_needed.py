@@ -1,0 +1,12 @@
+"""Admits what nobody has stated a hash for."""
+
+
+def admit(kind, got, stated, signer, trusted):
+    """admit, ask or refuse."""
+    if kind not in ("safetensors", "npy"):
+        return "refuse"
+    if stated is not None and got.lower() != stated.lower():
+        return "refuse"
+    if signer is not None and signer in trusted:
+        return "admit"
+    return "ask"
