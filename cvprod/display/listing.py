@@ -55,6 +55,7 @@ def listing(
 
 #: Languages of listings, by the suffix of their file.
 _LANGUAGES = {
+    ".py": "python",
     ".kt": "kotlin",
     ".swift": "swift",
     ".sh": "bash",

@@ -43,15 +43,10 @@ def main(words: list[str] | None = None) -> int:
 def serve() -> int:
     """Answer commands on stdin until it ends: {"run": [words], "kill": "step:when", "log": file} or {"wait": pid}.
 
-    Importing Dagster and MLflow takes this process seconds, and a forked one nothing. Each child is a process like any
-    other: with its own connections, opened after the fork, and killed as really as any.
+    Importing Dagster and MLflow and using them for the first time takes this process seconds, and a forked one nothing.
+    Each child is a process like any other, with connections of its own, and killed as really as any.
     """
-    import mlflow.onnx
-    import onnxruntime
-
-    from . import gates, pipeline, registry
-
-    assert mlflow.onnx and onnxruntime and gates and pipeline and registry  # for what importing them does
+    rehearse()
     print(json.dumps({"ready": os.getpid()}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -64,6 +59,37 @@ def serve() -> int:
             os._exit(_child(asked))
         print(json.dumps({"pid": child}), flush=True)
     return 0
+
+
+def rehearse() -> None:
+    """Run the whole pipeline once on made-up data, so that everything that is loaded on first use is loaded."""
+    import tempfile
+
+    import numpy as np
+
+    from . import pipeline, steps
+    from .tiles import Embedded
+
+    rng = np.random.default_rng(0)
+    centres = rng.normal(0, 1, (7, 96))
+
+    def made(n: int) -> Embedded:
+        labels = rng.integers(0, 7, n)
+        return Embedded((centres[labels] + rng.normal(0, 0.3, (n, 96))).astype(np.float32), labels)
+
+    sizes = {"reference": 200, "reference test": 200, "window": 480, "audit": 240}
+    with tempfile.TemporaryDirectory() as scratch, Path(os.devnull).open("w") as nothing:
+        steps.establish(
+            Path(scratch) / "site", {name: made(n) for name, n in sizes.items()},
+            rng.integers(0, 256, (14, 1, 96, 96)).astype(np.uint8), np.arange(14) % 7,
+        )  # fmt: skip
+        told, sys.stdout = sys.stdout, nothing  # stdout carries the answers
+        try:
+            found = pipeline.run(Path(scratch) / "site", "drift-1")
+        finally:
+            sys.stdout = told
+    if found["decision"] != "promoted":
+        raise RuntimeError(f"the rehearsal did not come to its end: {found}")
 
 
 def _child(asked: dict) -> int:

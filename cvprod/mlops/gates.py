@@ -81,11 +81,15 @@ def gate(
         shares = {metric: hits / total if total else None for metric, (hits, total) in counted.items()}
         spread = {metric: wilson(*counted[metric]) for metric in counted if shares[metric] is not None}
         reasons += [
-            f"{name}: {check.name} is {check.status}, {check.measured} where {check.limit} is due"
+            f"{name}: {check.name} is {check.status}, {_percent(check.measured)} where {check.limit:.0%} is due"
             for check in contract.check(shares, spread)
             if check.name in counted and check.status in ("broken", "not measured")
         ]
     return Verdict("refuse" if reasons else "pass", tuple(reasons), evidence)
+
+
+def _percent(share: float | None) -> str:
+    return "nothing" if share is None else f"{share:.1%}"
 
 
 def canary(

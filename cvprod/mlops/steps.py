@@ -261,18 +261,26 @@ def prepare(folder: Path, *, window: str = "faster strip") -> Site:
 
     from .tiles import REGIMES, pool
 
+    routine, drifted = pool("routine"), pool(window)
+    data = {
+        "reference": routine[:360], "reference test": routine[360:], "window": drifted[:480], "audit": drifted[480:],
+    }  # fmt: skip
+    calibration = make_set(140, 700, conditions=REGIMES[window])
+    return establish(folder, data, calibration.images, calibration.labels)
+
+
+def establish(folder: Path, data: Mapping[str, Embedded], images: np.ndarray, labels: np.ndarray) -> Site:
+    """Make a site from data sets: "reference", "reference test", "window" and "audit".
+
+    images, labels: tiles uint8 (N, 1, 96, 96) on which a served file's probabilities are calibrated.
+    """
     if (folder / "mlflow.db").exists():
         raise FileExistsError(f"{folder} is a site already: name a new folder.")
     site = Site(folder)
-    routine, drifted = pool("routine"), pool(window)
-    site.keep("reference", routine[:360])
-    site.keep("reference test", routine[360:])
-    site.keep("window", drifted[:480])
-    site.keep("audit", drifted[480:])
-    calibration = make_set(140, 700, conditions=REGIMES[window])
-    np.savez(folder / "data" / "calibration.npz", images=calibration.images, y=calibration.labels)
-    shipped = heads.shipped()
-    reference = site.data("reference")
+    for name, tiles in data.items():
+        site.keep(name, tiles)
+    np.savez(folder / "data" / "calibration.npz", images=images, y=labels)
+    shipped, reference = heads.shipped(), data["reference"]
     run = site.registry.log(
         shipped.with_head(shipped.head), event="first", data={"reference": reference},
         metrics={"accuracy on its own tiles": shipped.head.accuracy(reference.x, reference.y)},
