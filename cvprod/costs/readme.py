@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cvprod.contract import load_contract
-from cvprod.costs import bill, serverless
+from cvprod.costs import bill, serverless, stack
 from cvprod.costs.prices import Price, Prices
 from cvprod.repo import root
 
@@ -39,13 +39,21 @@ def filled(text: str, prices: Prices) -> str:
 
 
 def part(words: str, prices: Prices) -> str:
-    """One part as Markdown: "bill PROVIDER", a month of the line, or "calls", a million tiles by functions."""
+    """One part as Markdown.
+
+    "bill PROVIDER": a month of the line; "calls": a million tiles by functions; "stack PROVIDER": a month of a stack in
+    terraform/; "stack-verdict": what the contract says to those.
+    """
     what, *rest = words.split()
     if what == "bill" and len(rest) == 1:
         return _bill(prices, rest[0])
     if what == "calls" and not rest:
         return _calls(prices)
-    raise ValueError(f"no part {words!r}; there are 'bill PROVIDER' and 'calls'.")
+    if what == "stack" and len(rest) == 1:
+        return _table(prices, stack.monthly(prices, rest[0], month()))
+    if what == "stack-verdict" and not rest:
+        return _verdict(prices)
+    raise ValueError(f"no part {words!r}; there are 'bill PROVIDER', 'calls', 'stack PROVIDER' and 'stack-verdict'.")
 
 
 def month() -> bill.Traffic:
@@ -57,7 +65,25 @@ def month() -> bill.Traffic:
 
 
 def _bill(prices: Prices, provider: str) -> str:
-    lines = bill.monthly(prices, provider, month())
+    return _table(prices, bill.monthly(prices, provider, month()))
+
+
+def _verdict(prices: Prices) -> str:
+    """How the stacks' bills stand to what the plant wants to spend."""
+    allowed = load_contract().line.compute_budget_eur_per_year / 12
+    bills = {name: bill.total(stack.monthly(prices, name, month())) for name in stack.CLOUDS}
+    least = min(bills, key=bills.__getitem__)
+    factor = bills[least] / allowed
+    if factor <= 1:
+        return f"The contract allows {allowed:.0f} EUR a month. The stack on {least} keeps it."
+    return (
+        f"The contract allows {allowed:.0f} EUR a month for computing; the cheapest of these ({least}) takes "
+        f"{factor:.1f} times that. For one line by the rule the box beside it is the answer (chapter 11); these "
+        "stacks are for plants that share a service, or have no room for a box."
+    )
+
+
+def _table(prices: Prices, lines: list[bill.Line]) -> str:
     rows = [
         f"| {one.what} | {one.quantity:,.1f} {one.unit} | {prices[one.price].value:g} {prices[one.price].unit} "
         f"| {_of(prices[one.price])} | {one.eur:,.2f} |"

@@ -46,7 +46,7 @@ resource "aws_route53_record" "service" {
 
 resource "aws_lb" "this" {
   # checkov:skip=CKV_AWS_150:var.deletion_protection turns it on; it is off by default so that a trial can be torn down
-  # checkov:skip=CKV2_AWS_28:A firewall costs 0.60 USD per million requests, several times what the contract allows a million tiles; only allowed_cidrs can connect, and the service refuses hostile files itself (chapter 12)
+  # checkov:skip=CKV2_AWS_28:Its rules look for SQL and scripts in the first kilobytes of a body, and here bodies are pictures; only allowed_cidrs can connect, rates are limited by key, and the service refuses hostile files itself (chapter 12)
   # checkov:skip=CKV2_AWS_20:There is no listener on port 80 to redirect from: a key sent in clear text should fail
   name                       = var.name
   load_balancer_type         = "application"

@@ -1,9 +1,9 @@
 """Provider schemas, trimmed to the resources that terraform/ uses, out of PyPI packages into schemas/*.json.
 
-The CDK Terrain packages (cdktn-provider-google and its like, MPL-2.0) are generated from what the real providers answer to
-`terraform providers schema -json`: names, types, nesting, and what is required, optional or computed. They carry it as
-JavaScript, which is read here with regular expressions. Lost on the way are rules for values, what is sensitive, and
-the most items of a block where that is more than one.
+The CDK Terrain packages (cdktn-provider-google and its like, MPL-2.0) are generated from what the real providers answer
+to `terraform providers schema -json`: names, types, nesting, and what is required, optional or computed. They carry it
+as JavaScript, which is read here with regular expressions. Lost on the way are rules for values, what is sensitive,
+and the most items of a block where that is more than one.
 
     python extract.py        fetch the packages (about 180 MB) below _build, and write the schemas again
 """
@@ -28,13 +28,12 @@ PACKAGES = {
 }
 USED = re.compile(r'^(resource|data) "(\w+)" "\w+"', re.M)
 ENTRY = re.compile(
-    r"^\s+(\w+): \{\n\s+value: (.*),\n\s+isBlock: (true|false),\n\s+type: \"(\w+)\",\n\s+storageClassType: \"([^\"]*)\"",
+    r"^\s+(\w+): \{\n\s+value: (.*),\n\s+isBlock: (true|false),\n"
+    r"\s+type: \"(\w+)\",\n\s+storageClassType: \"([^\"]*)\"",
     re.M,
 )
 #: The comment above each property, and the lines below it.
-PROPERTY = re.compile(
-    r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n(?=((?:.*\n){1,4}))", re.M
-)
+PROPERTY = re.compile(r"^    // (\w+) - computed: (\w+), optional: (\w+), required: (\w+)\n(?=((?:.*\n){1,4}))", re.M)
 FUNCTION = re.compile(r"^function (\w+)ToHclTerraform\(struct\w*\) \{\n(.*?)^\}", re.M | re.S)
 CLASS = re.compile(r"^class (\w+) extends cdkt[fn]\.(\w+) \{\n(.*?)^\}", re.M | re.S)
 STORED = re.compile(r"(string|number|boolean|any)(List|Map|Set)?(List|Map)?")

@@ -232,14 +232,15 @@ class Provider:
 
 
 def _handlers(provider: Provider) -> object:
-    methods = {}
-    for method in SERVICE.method:
-        message = getattr(PB, method.name)
-        methods[method.name] = grpc.unary_unary_rpc_method_handler(
-            lambda request, context, act=getattr(provider, method.name): act(request),
+    def handler(name: str) -> object:
+        act, message = getattr(provider, name), getattr(PB, name)
+        return grpc.unary_unary_rpc_method_handler(
+            lambda request, context: act(request),
             request_deserializer=message.Request.FromString,
             response_serializer=message.Response.SerializeToString,
         )
+
+    methods = {method.name: handler(method.name) for method in SERVICE.method}
     return grpc.method_handlers_generic_handler("tfplugin6.Provider", methods)
 
 

@@ -21,9 +21,10 @@ from . import stacks
 pytestmark = pytest.mark.timeout(1800)
 REGION = "eu-central-1"
 LIMITS = contract.load_contract()
-SERVICES = (
-    "acm applicationautoscaling budgets ce cloudwatch ec2 ecr ecs elbv2 iam kms logs route53 s3 secretsmanager sns sts"
-).split()
+SERVICES = [
+    *("acm", "applicationautoscaling", "budgets", "ce", "cloudwatch", "ec2", "ecr", "ecs", "elbv2", "iam", "kms"),
+    *("logs", "route53", "s3", "secretsmanager", "sns", "sts"),
+]
 #: One of each kind, unless said otherwise; every one of these must be gone at the end.
 COUNTS = {"subnets": 4, "security groups": 3, "endpoints": 5, "buckets": 2, "roles": 2, "alarms": 5}
 
@@ -186,4 +187,4 @@ def test_everything_that_can_be_labelled_is(applied):
 
 def test_the_balancer_closes_idle_connections_before_the_service_does(applied):
     idle = int(applied["there"]["balancers"][0]["attributes"]["idle_timeout.timeout_seconds"])
-    assert 0 < idle and settings.load([], {"CVPROD_IDLE_SECONDS": str(idle + 15)}).idle_seconds > idle
+    assert idle > 0 and settings.load([], {"CVPROD_IDLE_SECONDS": str(idle + 15)}).idle_seconds > idle

@@ -50,17 +50,17 @@ run "service" {
   command = plan
 
   assert {
-    condition     = { for e in jsondecode(aws_ecs_task_definition.this.container_definitions)[1].environment : e.name => e.value }["CVPROD_IDLE_SECONDS"] > tostring(aws_lb.this.idle_timeout)
+    condition     = tonumber({ for e in local.containers[1].environment : e.name => e.value }["CVPROD_IDLE_SECONDS"]) > aws_lb.this.idle_timeout
     error_message = "The balancer has to close idle connections first."
   }
 
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].stopTimeout > local.drain_delay_seconds + local.drain_seconds
+    condition     = local.containers[1].stopTimeout > local.drain_delay_seconds + local.drain_seconds
     error_message = "A task is given the time to drain."
   }
 
   assert {
-    condition     = alltrue([for c in jsondecode(aws_ecs_task_definition.this.container_definitions) : c.readonlyRootFilesystem])
+    condition     = alltrue([for c in local.containers : c.readonlyRootFilesystem])
     error_message = "Nothing writes into an image."
   }
 }

@@ -24,7 +24,7 @@ run "secure" {
   }
 
   assert {
-    condition     = [for door in azurerm_container_app.this.ingress[0].ip_security_restriction : door.ip_address_range] == var.allowed_cidrs && !azurerm_container_app.this.ingress[0].allow_insecure_connections
+    condition     = tolist([for door in azurerm_container_app.this.ingress[0].ip_security_restriction : door.ip_address_range]) == var.allowed_cidrs && !azurerm_container_app.this.ingress[0].allow_insecure_connections
     error_message = "The plant comes in, by HTTPS."
   }
 
