@@ -6,9 +6,9 @@ in pyproject.toml, checked by `lint-imports` and the tests):
 * `files`, `repo`, `quiet`, `measure`, `contract`, `claims`, `ledger`, `reference`: what everything is written, timed
   and judged by;
 * `surface` makes the image, `models` classify it, `footprint`, `optimize` and `runtimes` make that small and fast;
-* `edge` and `serving` deploy it;
+* `edge` and `serving` deploy it, and `stack` starts real programs for a while;
 * `monitoring`, `rollout` and `mlops` keep it right, `costs` and `security` judge it;
-* `traffic`, `realtime`, `stack` and `display` are for notebooks: load, concurrency, real programs, plots;
+* `traffic`, `realtime` and `display` are for notebooks: load, concurrency, plots;
 * `book`, `bench` and `exercises` build and check.
 """
 

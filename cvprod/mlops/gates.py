@@ -80,9 +80,11 @@ def gate(
         counted = rates(candidate, labels)
         shares = {metric: hits / total if total else None for metric, (hits, total) in counted.items()}
         spread = {metric: wilson(*counted[metric]) for metric in counted if shares[metric] is not None}
-        for check in contract.check(shares, spread):
-            if check.name in counted and check.status in ("broken", "not measured"):
-                reasons.append(f"{name}: {check.name} is {check.status}, {check.measured} where {check.limit} is due")
+        reasons += [
+            f"{name}: {check.name} is {check.status}, {check.measured} where {check.limit} is due"
+            for check in contract.check(shares, spread)
+            if check.name in counted and check.status in ("broken", "not measured")
+        ]
     return Verdict("refuse" if reasons else "pass", tuple(reasons), evidence)
 
 

@@ -26,10 +26,10 @@ class Line(dg.ConfigurableResource):
 
     folder: str
     event: str
-    keys: bool = True
+    idempotent: bool = True
 
     def site(self) -> steps.Site:
-        return steps.Site(Path(self.folder), self.keys)
+        return steps.Site(Path(self.folder), self.idempotent)
 
 
 def _op(step: Callable) -> dg.OpDefinition:
@@ -92,7 +92,7 @@ def _run(site: steps.Site, folder: Path, event: str) -> dict:
     home.mkdir(exist_ok=True)
     (home / "dagster.yaml").write_text(QUIET, "utf-8")
     os.environ["DAGSTER_HOME"] = str(home)
-    launch = {"resources": {"line": {"config": {"folder": str(folder), "event": event, "keys": site.keys}}}}
+    launch = {"resources": {"line": {"config": {"folder": str(folder), "event": event, "idempotent": site.keys}}}}
     with dg.DagsterInstance.get() as instance:
         reap(instance, event)
         past = instance.get_runs(dg.RunsFilter(tags={"event": event}), limit=1)  # the newest
@@ -117,7 +117,7 @@ def _why(result: dg.JobExecutionResult) -> str:
 
 @dg.sensor(job=maintain, minimum_interval_seconds=30)
 def events(context):
-    """On a cluster: a run for each event file of the site at $CVPROD_SITE. Its name is the run's key, so it runs once."""
+    """On a cluster: a run for each event file of $CVPROD_SITE. Its name is the run's key, so it is started once."""
     folder = Path(os.environ["CVPROD_SITE"])
     for path in sorted((folder / "events").glob("*.json")):
         config = {"folder": str(folder), "event": path.stem}

@@ -197,7 +197,7 @@ def canary(site: Site, event: Mapping, found: Mapping) -> dict:
 
 
 def finish(site: Site, event: Mapping, found: Mapping) -> dict:
-    """Promote or roll back, and tell the plant. The alias and the file at the line can be set twice; a notice cannot."""
+    """Promote or roll back, and tell the plant. The alias may be set twice; a notice must not come twice."""
     promoted = found["canary"] == "promote"
     if promoted:
         _serve(site, found["version"])

@@ -80,7 +80,7 @@ def line(n: int, seed: int, conditions: str | Conditions = "routine", *, workers
 #: The regimes of the simulated year: what changes on the line, as a dial.
 REGIMES: dict[str, str | Conditions] = {
     "routine": "routine",
-    "lamps age": NOMINAL.with_(exposure=-1.0, uneven_light=0.5),
+    "camera tuned": NOMINAL.with_(gain=0.5, gamma=1.6),
     "faster strip": NOMINAL.with_(motion_blur=9.0),
     "lens slips": NOMINAL.with_(defocus=3.5),
 }

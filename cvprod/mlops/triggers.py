@@ -23,7 +23,8 @@ from .tiles import REGIMES, Embedded, pool
 WEEKS = 52
 AUDITED = 20  # labels a week that the routine audit gives, and that everybody gets
 DELAY = 2  # weeks until they are there
-BOUGHT = 240  # labels of the current line that a training orders
+LOOK = 100  # labels that a policy orders when it wants to know now
+BOUGHT = 240  # labels of the current line that a training orders; a third of them judges it
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,11 @@ class Chapter:
     accepts: tuple[str, ...] = ()
 
 
-#: The year. Lamps age, which the camera sees and the network does not mind; the strip gets faster; the lens slips; a
-#: customer accepts crazing, which no picture shows.
+#: The year. Somebody tunes the camera, which changes every picture and hardly an answer; the strip gets faster; the
+#: lens slips; a customer accepts crazing, which no picture shows.
 YEAR = (
     Chapter(0, "routine"),
-    Chapter(9, "lamps age"),
+    Chapter(9, "camera tuned"),
     Chapter(18, "faster strip"),
     Chapter(30, "lens slips"),
     Chapter(41, "lens slips", accepts=("crazing",)),
@@ -50,7 +51,8 @@ YEAR = (
 class Week:
     """What one week brings: `seen` tiles score the live model and are its window; `audited` ones get labels later.
 
-    `stock` are further tiles of the same line, whose labels a training may order. `accepts` are the defects that the
+    `stock` are tiles of the same line whose labels a training may order, `spare` those for a look in between; no tile
+    is in two of them, or an audit would praise what it trained. `accepts` are the defects that the
     customer has come to accept: whoever labels calls them clean, and old labels are read by the same rule.
     """
 
@@ -59,24 +61,26 @@ class Week:
     seen: Embedded
     audited: Embedded
     stock: Embedded
+    spare: Embedded
     accepts: tuple[str, ...] = ()
 
 
-def simulate(seed: int = 0, *, tiles: int = 360, window: int = 60, year: Sequence[Chapter] = YEAR) -> list[Week]:
+def simulate(seed: int = 0, *, tiles: int = 240, window: int = 60, year: Sequence[Chapter] = YEAR) -> list[Week]:
     """Draw a year. Tiles that train, that are audited and that score never mix.
 
-    tiles: of each regime that score; as many more train and are audited. window: tiles seen each week.
+    tiles: of each regime that score; as many more are audited, and as many train. window: tiles seen each week.
     """
     rng, weeks = np.random.default_rng(seed), []
-    pools = {name: pool(name, 2 * tiles) for name in REGIMES}
+    pools = {name: pool(name, 3 * tiles) for name in REGIMES}
     for number in range(WEEKS):
         part = max((c for c in year if c.start <= number), key=lambda c: c.start)
         made = by_rule(pools[part.regime], part.accepts)
-        scores, stock = made[:tiles], made[tiles:]
+        scores, audits, stock = made[:tiles], made[tiles : 2 * tiles], made[2 * tiles :]
         seen = scores[rng.choice(tiles, window, replace=False)]
-        audited = stock[rng.choice(len(stock), AUDITED, replace=False)]
+        looked = rng.permutation(tiles)
+        audited, spare = audits[looked[:AUDITED]], audits[looked[AUDITED : AUDITED + LOOK]]
         name = part.regime + "".join(f", {defect} accepted" for defect in part.accepts)
-        weeks.append(Week(number, name, seen, audited, stock, part.accepts))
+        weeks.append(Week(number, name, seen, audited, stock, spare, part.accepts))
     return weeks
 
 
@@ -176,7 +180,7 @@ def play(policy: Policy, weeks: Sequence[Week], reference: Embedded, *, draws: i
     """Run a policy through the year, beginning with the shipped network and the reference that it was made for.
 
     A training orders `BOUGHT` labels of the week's line; its model goes live the week after, and only where it is at
-    least as good as the live one on a quarter of those labels that it has not seen. A drift that the labels found
+    least as good as the live one on a third of those labels that it has not seen. A drift that the labels found
     harmless becomes the new normal: its tiles join the reference, and nobody asks again.
     """
     head, base, told = heads.shipped().head, reference, Ledger()
@@ -193,10 +197,9 @@ def play(policy: Policy, weeks: Sequence[Week], reference: Embedded, *, draws: i
         known.drift = change(normal, week.seen) / threshold
         wish = policy(known)
         if wish == "look":
-            extra = week.stock[:60]
-            told.labels += len(extra)
-            errors = int((head.predict(extra.x) != extra.y).sum())
-            wish = "train" if worse_than_promised(errors, len(extra), known.promised) else "wait"
+            told.labels += len(week.spare)
+            errors = int((head.predict(week.spare.x) != week.spare.y).sum())
+            wish = "train" if worse_than_promised(errors, len(week.spare), known.promised) else "wait"
             if wish == "wait":
                 normal = week.stock
                 threshold = limit(normal, len(week.seen), draws=draws)
@@ -204,7 +207,7 @@ def play(policy: Policy, weeks: Sequence[Week], reference: Embedded, *, draws: i
             told.trained.append(week.number)
             told.labels += BOUGHT
             known.week = week.number + 1
-            fresh, judge = week.stock[: BOUGHT * 3 // 4], week.stock[BOUGHT * 3 // 4 : BOUGHT]
+            fresh, judge = week.stock[: BOUGHT * 2 // 3], week.stock[BOUGHT * 2 // 3 : BOUGHT]
             new = _train(by_rule(base, week.accepts), fresh, head)
             if new.accuracy(judge.x, judge.y) >= head.accuracy(judge.x, judge.y):
                 head = new

@@ -60,7 +60,7 @@ def _other_camera(c: Conditions, severity: float, u: float) -> Conditions:
 DIALS: dict[str, Dial] = {
     "none": Dial("nothing changes", "", (0.0, 0.0, 0.0)),
     "exposure": Dial(
-        "the lamps age", "EV", (-0.15, -0.4, -1.0),
+        "the camera tuned", "EV", (-0.15, -0.4, -1.0),
         lambda c, s, u: c.with_(exposure=_clamp("exposure", c.exposure + s)),
     ),
     "blur": Dial(

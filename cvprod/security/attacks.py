@@ -27,8 +27,8 @@ def _check(images: np.ndarray, epsilon: float) -> None:
 def noise(images: np.ndarray, epsilon: float, *, seed: int = 0) -> np.ndarray:
     """The control: every pixel moved by the whole budget in a random direction. uint8 (N, 1, S, S), same shape back."""
     _check(images, epsilon)
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), images.shape)
-    return np.clip(np.rint(images + epsilon * signs), 0, 255).astype(np.uint8)
+    signs = np.random.default_rng(seed).choice((-1, 1), images.shape)
+    return np.clip(images + int(epsilon) * signs, 0, 255).astype(np.uint8)
 
 
 def gradient(model: nn.Module, x: Tensor, labels: Tensor) -> Tensor:

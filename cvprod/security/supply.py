@@ -1,4 +1,7 @@
-"""Models from elsewhere: pickles that do something, what scanners say of them, and models that must not serve."""
+"""Models from elsewhere: pickles that do something, and models that must not serve.
+
+What scanners say of the pickles: `cvprod.stack.scanners`.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,12 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from cvprod.edge import manifest
 from cvprod.files import write_atomic
-from cvprod.repo import ROOT
 from cvprod.serving import card as serving
 
 from . import signing
@@ -40,30 +41,6 @@ EXAMPLES: dict[str, object] = {"runs a command": _Runs(), "imports a module": _I
 def pickles() -> dict[str, bytes]:
     """Three pickles, of which two run code when they are opened. The code does no harm."""
     return {name: pickle.dumps(value, protocol=2) for name, value in EXAMPLES.items()}
-
-
-def scan(files: dict[str, bytes]) -> dict[str, dict[str, str]]:
-    """What picklescan, fickling and modelscan say of files: {scanner: {name: verdict}}.
-
-    They run in an environment of their own (`cvprod.stack.peers`), made on demand. Raises RuntimeError where it cannot
-    be made: without a network, say.
-    """
-    from cvprod.stack import peers
-
-    python = peers.environment("scanners")
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {}
-        for number, (name, data) in enumerate(files.items()):
-            suffix = Path(name).suffix if Path(name).suffix in (".onnx", ".safetensors") else ".pkl"
-            path = Path(folder) / f"{number}{suffix}"
-            path.write_bytes(data)
-            paths[str(path)] = name
-        command = [python, ROOT / "cvprod" / "stack" / "peers" / "scanners_app.py", *paths]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"the scanners failed: {done.stderr.strip()[-300:]}")
-    said = json.loads(done.stdout)
-    return {scanner: {paths[path]: verdict for path, verdict in found.items()} for scanner, found in said.items()}
 
 
 # --- a model that must not serve ---------------------------------------------------------------------------

@@ -214,7 +214,7 @@ class Prometheus(Program):
         return answer["data"]
 
     def query(self, expression: str, at: float | None = None) -> dict[tuple[tuple[str, str], ...], float]:
-        """Value of every series at a moment: its labels as sorted pairs -> number. Raises ValueError for wrong PromQL."""
+        """Value of every series at a moment: labels as sorted pairs -> number. Raises ValueError for wrong PromQL."""
         words = {"query": expression} | ({} if at is None else {"time": at})
         data = self._ask("query", **words)
         if data["resultType"] == "scalar":
@@ -237,7 +237,7 @@ class Prometheus(Program):
         }
 
     def alerts(self) -> dict[str, tuple[str, float]]:
-        """Name of every alert that is pending or firing -> its state and since when it is active, seconds since 1970."""
+        """Alerts that are pending or firing: name -> state, and since when it is active [s since 1970]."""
         from datetime import datetime
 
         return {

@@ -1,7 +1,7 @@
 """Where spans arrive: a receiver of OTLP over HTTP on loopback that keeps them for a notebook to look at.
 
-In production a collector takes them, batches, samples and passes them on (deploy/monitoring/otelcol.yml). Both speak the
-same protocol, so the service cannot tell the difference.
+In production a collector takes them and passes them on (deploy/monitoring/otelcol.yml). Both speak the same protocol,
+so the service cannot tell the difference.
 """
 
 from __future__ import annotations

@@ -17,11 +17,11 @@ from ray import serve
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from cvprod.serving import images
+from cvprod.serving import images, verdict
 from cvprod.serving.errors import MEDIA_TYPE, ServiceError
 from cvprod.serving.model import Model
 from cvprod.serving.settings import load
-from cvprod.serving.verdict import InspectionOfOne, ModelInfo, Verdict, encode, judge
+from cvprod.serving.verdict import InspectionOfOne, ModelInfo, Verdict, judge
 
 MOST_BYTES = 8 * 2**20
 
@@ -50,7 +50,7 @@ class Inspection:
         odds = self.model.probabilities(self.model.run(np.stack(tiles)[:, None]))
         spent = (time.perf_counter() - start) * 1e3
         verdicts = judge(odds, self.model.card.classes, self.settings.review_below)
-        return [(verdict, spent) for verdict in verdicts]
+        return [(judged, spent) for judged in verdicts]
 
     async def __call__(self, request: Request) -> Response:
         """POST a picture; GET says that the replica is ready."""
@@ -61,11 +61,12 @@ class Inspection:
             if request.method != "POST":
                 raise ServiceError("method-not-allowed", headers={"Allow": "GET, POST"})
             tile = images.to_tile(await self.body(request))
-            verdict, infer = await self.classify(tile)
+            judged, infer = await self.classify(tile)
             model = ModelInfo(self.model.name, self.model.version)
             timing = {"infer": round(infer, 3), "total": round((time.perf_counter() - start) * 1e3, 3)}
-            answer = InspectionOfOne(verdict.label, verdict.probability, verdict.review, model, timing, request_id)
-            return Response(encode(answer), media_type="application/json", headers={"X-Request-Id": request_id})
+            answer = InspectionOfOne(judged.label, judged.probability, judged.review, model, timing, request_id)
+            # By the module's name: Ray pickles what a method names, and an encoder cannot be pickled.
+            return Response(verdict.encode(answer), media_type="application/json", headers={"X-Request-Id": request_id})
         except ServiceError as error:
             headers = {**error.headers, "X-Request-Id": request_id}
             return Response(error.body(request_id), error.status, headers, MEDIA_TYPE)

@@ -40,6 +40,7 @@ def _names(requirements):
     return own, {(one.name.lower(), frozenset(one.extras)) for one in parsed if one.name != "cvprod"}
 
 
+@functools.cache
 def installed_by(extras):
     """Names of all packages that "cvprod[extras]" brings, by what the installed ones say of themselves."""
     own, todo = set(extras.split(",")), {(None, None)}
@@ -110,10 +111,13 @@ def _run_at_once(node):
         yield from _run_at_once(child)
 
 
+_distributions = functools.cache(importlib.metadata.packages_distributions)
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_the_extra_of_a_notebook_brings_what_its_cells_import(path):
     brought = installed_by(_extra(path)) | {"ipython", "jupyter-client"}  # where cells run, these are
-    own = importlib.metadata.packages_distributions()
+    own = _distributions()
     sources = [
         cell.source
         for cell in notebooks.read(path).cells

@@ -86,9 +86,10 @@ def test_what_runs_a_strangers_code_can_write_nothing():
 def test_the_model_gate_watches_every_file_that_the_service_runs():
     watched = READ["model"][True]["pull_request"]["paths"]
     listed = subprocess.run(["git", "ls-files", "cvprod"], cwd=ROOT, capture_output=True, text=True, check=True)
-    weights = [n for n in listed.stdout.splitlines() if n.endswith((".onnx", ".safetensors")) or "/models/steel" in n]
-    folders = tuple(path.removesuffix("**") for path in watched if path.endswith("**"))
-    assert len(weights) >= 4 and all(name.startswith(folders) for name in weights)
+    weights = [n for n in listed.stdout.splitlines() if "/weights/" in n or "/models/steel" in n]
+    patterns = [re.compile(re.escape(p).replace(r"\*\*", ".*").replace(r"\*", "[^/]*")) for p in watched]
+    unseen = [name for name in weights if not any(pattern.fullmatch(name) for pattern in patterns)]
+    assert len(weights) >= 8 and not unseen
 
 
 def test_an_image_is_tested_before_and_bound_to_its_digest():

@@ -117,7 +117,8 @@ def inspection() -> model.Dashboard:
     made.with_row(dashboard.Row("Promises"))
     for panel in (
         number(
-            "Slow inspections", f"Share over the contract's {LIMIT * 1e3:g} ms, last hour. The contract allows one in a hundred.",
+            "Slow inspections",
+            f"Share over the contract's {LIMIT * 1e3:g} ms, last hour. The contract allows one in a hundred.",
             "inspection:slow:ratio_rate1h", "percentunit", amber=BUDGET / 2, red=BUDGET,
         ),
         number(

@@ -40,7 +40,7 @@ def test_every_way_returns_as_many_different_tiles_as_asked(name):
     x = RNG.normal(0, 1, (90, 96)).astype(np.float32)
     for n in (1, 20, 90):
         chosen = active.WAYS[name](x, HEAD, n, np.random.default_rng(1))
-        assert len(set(chosen.tolist())) == n and 0 <= chosen.min() and chosen.max() < 90
+        assert len(set(chosen.tolist())) == n and chosen.min() >= 0 and chosen.max() < 90
 
 
 def test_margin_takes_the_closest_and_k_centre_covers():

@@ -75,5 +75,3 @@ def test_a_changed_file_is_found(store, model):
 def test_names_that_would_end_a_filter_are_refused(store):
     with pytest.raises(ValueError, match="is no name"):
         store.run_of("e' or '1'='1")
-
-

@@ -34,10 +34,8 @@ def test_it_forgets_the_old_and_knows_the_direction():
     for value in stream(1, 0.02, 0.5, 2000, 1500):
         watch.add(value)
     assert watch.size < 2200 and watch.mean > 0.4
-    down, falls = Adwin(), []
-    for value in stream(1, 0.5, 0.02, 2000, 1500):
-        if down.add(value):
-            falls.append(down.rose)
+    down = Adwin()
+    falls = [down.rose for value in stream(1, 0.5, 0.02, 2000, 1500) if down.add(value)]
     assert falls and not any(falls)
 
 

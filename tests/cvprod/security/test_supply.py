@@ -15,6 +15,7 @@ from cvprod.security import signing, supply
 from cvprod.security.__main__ import main
 from cvprod.serving import card
 from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.stack import scanners
 from cvprod.stack.service import Service
 
 SAID = {
@@ -123,7 +124,7 @@ def test_the_examples_do_what_they_say(monkeypatch):
 
 def test_scanners_differ_over_the_same_pickle():
     try:
-        said = supply.scan({**supply.pickles(), "model.onnx": zoo.pipeline_path().read_bytes()})
+        said = scanners.scan({**supply.pickles(), "model.onnx": zoo.pipeline_path().read_bytes()})
     except RuntimeError as error:
         pytest.skip(f"the scanners' environment cannot be made: {error}")
     assert {verdicts["harmless"] for verdicts in said.values()} == {"nothing found"}

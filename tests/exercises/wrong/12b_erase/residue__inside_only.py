@@ -1,5 +1,7 @@
 """Forgets files' own names."""
 
+import contextlib
+
 
 def residue(folder, subject):
     """Relative names of all files that still hold the subject."""
@@ -9,10 +11,8 @@ def residue(folder, subject):
             continue
         data = path.read_bytes()
         if data[:2] == b"\x1f\x8b":
-            try:
+            with contextlib.suppress(OSError, EOFError, zlib.error):
                 data += gzip.decompress(data)
-            except (OSError, EOFError, zlib.error):
-                pass
         if needle in data:
             found.append(path.relative_to(folder).as_posix())
     return sorted(found)
