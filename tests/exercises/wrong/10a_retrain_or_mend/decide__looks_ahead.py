@@ -2,8 +2,4 @@
 
 
 def decide(line):
-    try:
-        coming = line[line.week + 1]
-    except IndexError:
-        return "wait"
-    return "retrain" if coming["errors"] > 0.1 else "wait"
+    return "retrain" if line[line.week + 1]["errors"] > 0.1 else "wait"
