@@ -179,7 +179,7 @@ def test_addresses_and_ports_match():
         assert address in subnet and address not in loose, "another container could get it first"
     for number, name in enumerate(SERVICES, 1):
         assert balancer[f"SERVICE_{number}"] == f"{fixed[name]}:{port}"
-        assert services["haproxy"]["depends_on"][name] == {"condition": "service_healthy"}
+        assert services["haproxy"]["depends_on"][name] == {"condition": "service_started"}
     assert services["haproxy"]["ports"] == [f"127.0.0.1:8080:{balancer['HAPROXY_BIND'].lstrip(':')}"]
     assert balancer["HAPROXY_STATS"] == f"{fixed['haproxy']}:8404"
     folder = str(Path(balancer["HAPROXY_SOCKET"]).parent)
