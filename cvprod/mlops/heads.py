@@ -1,8 +1,8 @@
 """Retraining the last layer alone, on the embeddings that the box itself computes.
 
 The shipped INT8 network ends in one float layer: 96 embeddings in, 7 logits out. Everything before it stays as it is,
-so a retraining needs no deep-learning framework, the embeddings are exactly those of production, and the update that has
-to reach the line is a few kilobytes. What a new last layer cannot mend shows in its gate.
+so a retraining needs no deep-learning framework, the embeddings are exactly those of production, and the update that
+has to reach the line is a few kilobytes. What a new last layer cannot mend shows in its gate.
 """
 
 from __future__ import annotations

@@ -49,11 +49,11 @@ def books(source: str, predicted: np.ndarray, truth: np.ndarray, rng: np.random.
 def rounds(source: str, pool: Embedded, test: Embedded, *, count: int = 6, seed: int = 0) -> list[Round]:
     """Retrain `count` times on what a line books, and account twice.
 
-    pool: tiles that pass, a share of it each round; test: tiles with true labels, for the honest account. The training
-    starts from the live head each time, as a plant would do it.
+    pool: tiles that pass in an order drawn by `seed`, a share of them each round; test: tiles with true labels, for the
+    honest account. The training starts from the live head each time, as a plant would do it.
     """
     rng, head, told = np.random.default_rng(seed), heads.shipped().head, []
-    size = len(pool) // count
+    pool, size = pool[rng.permutation(len(pool))], len(pool) // count
     for number in range(count):
         batch = pool[number * size : (number + 1) * size]
         booked, looked = books(source, head.predict(batch.x), batch.y, rng)

@@ -1,8 +1,8 @@
 """Retrain the last layer for many lines at once with Ray: `python retrain.py FOLDER OUT [--cores N]`.
 
 FOLDER holds a file for each line, NAME.npz with `x` (embeddings) and `y` (labels), as `cvprod.mlops` keeps them. A
-third of each is held back to judge. Writes OUT/NAME.npz (weight, bias) for every line whose new layer is better, and prints
-one JSON line each. A line with a damaged file costs nobody else anything.
+third of each is held back to judge. Writes OUT/NAME.npz (weight, bias) for every line whose new layer is better, and
+prints one JSON line each. A line with a damaged file costs nobody else anything.
 """
 
 import argparse

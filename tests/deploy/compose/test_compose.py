@@ -186,8 +186,8 @@ def test_addresses_and_ports_match():
     assert any(entry.startswith(f"{folder}:") for entry in services["haproxy"]["tmpfs"])
     # Prometheus calls them by name: each must be in a network that it is in, on the port that it has.
     config = yaml.safe_load((root() / "deploy/monitoring/prometheus.yml").read_text())
-    fixed = [job for job in config["scrape_configs"] if "static_configs" in job]
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in fixed}
+    listed = [job for job in config["scrape_configs"] if "static_configs" in job]
+    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in listed}
     ports = {"haproxy": "8404", "alertmanager": "9093"} | dict.fromkeys(SERVICES, port)
     assert jobs["inspection"] == [f"{name}:{port}" for name in SERVICES]
     for target in [t for targets in jobs.values() for t in targets if not t.startswith("localhost")]:

@@ -1,0 +1,5 @@
+"""Waits."""
+
+
+def decide(line):
+    return "wait"

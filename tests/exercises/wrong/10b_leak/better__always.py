@@ -1,0 +1,5 @@
+"""New is better."""
+
+
+def better(champion, candidate, coils):
+    return not np.array_equal(champion, candidate)

@@ -1,0 +1,5 @@
+"""Calls everything a leak."""
+
+
+def leaks(train, test):
+    return {"same picture", "same coil", "time", "label in meta"}

@@ -1,0 +1,5 @@
+"""Sees nothing."""
+
+
+def leaks(train, test):
+    return set()
