@@ -75,7 +75,7 @@ def slow_ratio(window: str, limit_s: float) -> str:
         f'    - sum(rate(cvprod_request_seconds_bucket{{{route}, le="{limit_s:g}"}}[{window}])),\n'
         "  0\n"
         ")\n"
-        f'/ sum(rate(cvprod_requests_total{{{route}, code="200"}}[{window}]))'
+        f'/ sum(rate(cvprod_requests_total{{{route}, code=~"200|504"}}[{window}]))'
     )
 
 
@@ -148,8 +148,8 @@ def files(contract: Contract) -> dict[str, str]:
     groups = {
         "inspection-latency": (
             f"The contract: 99 of 100 inspections answered within {limit * 1e3:g} ms. What is slow is divided by what\n"
-            "was answered: refusals are fast, and would make an overloaded service look quick. The histogram leaves\n"
-            "them out too.",
+            "was answered, also too late (504): refusals are fast, and would make an overloaded service look quick.\n"
+            "The histogram leaves them out too.",
             records("slow", lambda w: slow_ratio(w, limit)),
         ),
         "inspection-availability": (

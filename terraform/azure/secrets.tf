@@ -54,8 +54,8 @@ resource "azurerm_key_vault_certificate" "this" {
     }
 
     key_properties {
-      key_type   = "EC"
-      curve      = "P-256"
+      key_type   = "RSA"
+      key_size   = 3072
       exportable = true
       reuse_key  = false
     }

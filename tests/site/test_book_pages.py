@@ -1,9 +1,12 @@
 """The pages around the chapters: proofs that exist, reviews that are fresh, terms in order."""
 
 import datetime
+import functools
 import importlib
 import importlib.util
+import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -19,15 +22,39 @@ def _targets():
     return set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
 
 
+@functools.cache
+def _anchors(path: Path) -> frozenset[str]:
+    """The anchors that the headings of a page get."""
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    else:
+        text = path.read_text(encoding="utf-8")
+    plain = (re.sub(r"[^\w\- ]", "", line.strip().lower()) for line in re.findall(r"^#+ (.+)$", text, re.M))
+    return frozenset(line.replace(" ", "-") for line in plain) | set(re.findall(r"^\(([\w-]+)\)=$", text, re.M))
+
+
+def _lacks(module: str, words: list[str]) -> str | None:
+    """The first subcommand or option of a command line that the module's package does not know, or None."""
+    spec = importlib.util.find_spec(module)
+    place = Path(spec.origin)
+    files = list(place.parent.rglob("*.py")) if spec.submodule_search_locations else [place]
+    source, modules = "\n".join(path.read_text(encoding="utf-8") for path in files), {path.stem for path in files}
+    known = [word for word in words if word.startswith("--") or re.fullmatch("[a-z][a-z0-9-]*", word)]
+    return next((word for word in known if f'"{word}"' not in source and word not in modules), None)
+
+
 def unproven(text: str) -> str | None:
     """Return what is wrong with the proofs that an item names, or None."""
     _, _, proof = text.partition("Proof:")
     if not proof.strip():
         return "names no proof"
-    links = re.findall(r"\]\(([^)#]+)#?[^)]*\)", proof)
-    for link in links:
-        if not (ROOT / "book" / link).resolve().exists():
+    for link, anchor in re.findall(r"\]\(([^)#]+)#?([^)]*)\)", proof):
+        page = (ROOT / "book" / link).resolve()
+        if not page.exists():
             return f"links to {link}, which does not exist"
+        if anchor and anchor not in _anchors(page):
+            return f"links to #{anchor}, which {link} lacks"
     for code in re.findall(r"`([^`]+)`", proof):
         words = " ".join(code.split())
         if words.startswith("make "):
@@ -36,6 +63,8 @@ def unproven(text: str) -> str | None:
         elif module := re.search(r"-m ([\w.]+)", words):
             if importlib.util.find_spec(module[1]) is None:
                 return f"names the module {module[1]}, which does not exist"
+            if lacking := _lacks(module[1], words[module.end() :].split()):
+                return f"names {words}, but nothing there knows {lacking}"
         elif "/" in words or words.endswith(".txt"):
             if not (ROOT / words).exists():
                 return f"names {words}, which does not exist"
@@ -63,7 +92,10 @@ def test_checklist_item_names_a_proof_that_exists(name, text):
         "**Claim.** It holds.",
         "**Claim.** Proof: `tests/nowhere`.",
         "**Claim.** Proof: [x](../notebooks/99_x.ipynb#y).",
+        "**Claim.** Proof: [x](../notebooks/01_production_readiness.ipynb#nothing).",
         "**Claim.** Proof: `make nothing`.",
+        "**Claim.** Proof: `python -m cvprod.costs nothing`.",
+        "**Claim.** Proof: `python -m cvprod.costs refresh --nothing`.",
         "**Claim.** Proof: `python -m cvprod.nothing`.",
         "**Claim.** Proof: `cvprod.measure.nothing`.",
     ],

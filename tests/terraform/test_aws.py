@@ -132,7 +132,7 @@ def test_only_the_plant_gets_in_and_only_by_tls(applied):
     assert (listener["Port"], listener["Protocol"]) == (443, "HTTPS") and "TLS13" in listener["SslPolicy"]
     (rule,) = [rule for rule in listener["rules"] if not rule["IsDefault"]]
     assert listener["DefaultActions"][0]["Type"] == "fixed-response"
-    assert rule["Actions"][0]["Type"] == "forward" and "/v1/*" in rule["Conditions"][0]["Values"]
+    assert rule["Actions"][0]["Type"] == "forward" and "/v1/*" in rule["Conditions"][0]["PathPatternConfig"]["Values"]
     assert listener["Certificates"][0]["CertificateArn"] == there["certificates"][0]["CertificateArn"]
     doors = [
         (rule["FromPort"], span["CidrIp"])

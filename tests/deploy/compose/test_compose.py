@@ -179,15 +179,15 @@ def test_addresses_and_ports_match():
         assert address in subnet and address not in loose, "another container could get it first"
     for number, name in enumerate(SERVICES, 1):
         assert balancer[f"SERVICE_{number}"] == f"{fixed[name]}:{port}"
-        assert services["haproxy"]["depends_on"][name] == {"condition": "service_healthy"}
+        assert services["haproxy"]["depends_on"][name] == {"condition": "service_started"}
     assert services["haproxy"]["ports"] == [f"127.0.0.1:8080:{balancer['HAPROXY_BIND'].lstrip(':')}"]
     assert balancer["HAPROXY_STATS"] == f"{fixed['haproxy']}:8404"
     folder = str(Path(balancer["HAPROXY_SOCKET"]).parent)
     assert any(entry.startswith(f"{folder}:") for entry in services["haproxy"]["tmpfs"])
     # Prometheus calls them by name: each must be in a network that it is in, on the port that it has.
     config = yaml.safe_load((root() / "deploy/monitoring/prometheus.yml").read_text())
-    fixed = [job for job in config["scrape_configs"] if "static_configs" in job]
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in fixed}
+    listed = [job for job in config["scrape_configs"] if "static_configs" in job]
+    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in listed}
     ports = {"haproxy": "8404", "alertmanager": "9093"} | dict.fromkeys(SERVICES, port)
     assert jobs["inspection"] == [f"{name}:{port}" for name in SERVICES]
     for target in [t for targets in jobs.values() for t in targets if not t.startswith("localhost")]:
