@@ -280,8 +280,8 @@ def test_lines_are_retrained_side_by_side_and_a_damaged_one_costs_only_itself(en
     np.savez(lines / "south.npz", x=planted[::-1], y=rng.integers(0, 7, 300))  # nothing to learn
     (lines / "west.npz").write_bytes(b"no archive")
     done = subprocess.run(
-        [python, FOLDER / "retrain.py", lines, tmp_path / "out"], capture_output=True, text=True, timeout=400,
-        env=environment | {"RAY_raylet_start_wait_time_s": "200"}, check=False,  # a busy machine starts it slowly
+        [python, FOLDER / "retrain.py", "lines", "out"], cwd=tmp_path, env=environment, capture_output=True,
+        text=True, timeout=400, check=False,
     )  # fmt: skip
     told = {line["line"]: line for line in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 1 and set(told) == {"north", "south", "west"}, done.stderr
@@ -289,4 +289,4 @@ def test_lines_are_retrained_side_by_side_and_a_damaged_one_costs_only_itself(en
     with np.load(tmp_path / "out" / "north.npz") as made:
         head = heads.Head(made["weight"], made["bias"])
     assert head.accuracy(planted[200:], labels[200:]) == pytest.approx(told["north"]["after"], abs=1e-3)
-    assert told["south"]["after"] < 0.4
+    assert not told["south"]["written"] and not (tmp_path / "out" / "south.npz").exists()
