@@ -33,6 +33,7 @@ class Version:
 
             def _say(self, status, body=b""):
                 self.send_response(status)
+                self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
