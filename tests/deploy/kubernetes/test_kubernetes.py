@@ -1034,12 +1034,15 @@ def get(address, path):
         return error.code, ""
 
 
-def test_the_service_runs_by_these_settings_and_fails_readiness_before_it_closes():
+def test_the_service_runs_by_these_settings_and_fails_readiness_before_it_closes(tmp_path):
     objects = render(KUBERNETES / "overlays/production")
     (deployment,) = [o for o in of(objects, "Deployment") if o["metadata"]["name"] == "inspection"]
     container = _container(deployment)
     given = environment(container, objects) | {"CVPROD_HOST": "127.0.0.1", "CVPROD_PORT": "0", "CVPROD_GRPC_PORT": "0"}
     given |= {"CVPROD_WORKERS": "1", "PATH": os.environ["PATH"], "PYTHONPATH": str(root())}
+    keys = tmp_path / "keys.jsonl"  # in the cluster a Secret
+    keys.touch(mode=0o600)
+    given |= {"CVPROD_API_KEYS": str(keys), "CVPROD_JOBS": str(tmp_path / "jobs")}
     process = subprocess.Popen(
         [sys.executable, "-m", "cvprod.serving"], env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
