@@ -17,7 +17,6 @@ import numpy as np
 RUNTIME = Path(__file__).parent / "runtime"
 FILES = {"ort": "ort.wasm.bundle.min.mjs.gz", "wasm": "ort-wasm-simd-threaded.wasm.gz"}
 PATCH, STRIDE, SIGMA = 16, 8, 12
-INPUT_SIZE = 96
 PLACE = Path("_static/live")
 
 
@@ -88,7 +87,7 @@ def hit_rate(n: int = 60, *, largest: float = 0.25) -> dict:
     """
     from cvprod.serving.model import Model
     from cvprod.serving.settings import DEFAULT_MODEL
-    from cvprod.surface import DEFECTS, make_tile, to_input
+    from cvprod.surface import DEFECTS, INPUT_SIZE, make_tile, to_input
     from cvprod.surface.conditions import NOMINAL
 
     model, hits, chance = Model.load(DEFAULT_MODEL), [], []
