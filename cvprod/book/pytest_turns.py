@@ -239,7 +239,27 @@ class ByFile(LoadScopeScheduling):
             self.workqueue.move_to_end(unit, last=False)
             super()._assign_work_unit(node)
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Take away a process that has ended or died, and hand out again what it left.
+
+        Returns the test that it died in, or None. That test is not run again, nor are the cells after it: they would
+        miss what the kernel that died with the process knew.
+        """
+        crashed = None
+        for unit, cells in self.assigned_work.pop(node).items():
+            left = [name for name, done in cells.items() if not done]
+            if left and crashed is None:
+                crashed = left[0]
+                cells.update(dict.fromkeys(left if _is_chapter(crashed.split("::", 1)[0]) else left[:1], True))
+            if not all(cells.values()):
+                self.workqueue[unit] = cells
+        for other in self.assigned_work:
+            self._reschedule(other)
+        return crashed
+
     def _reschedule(self, node: WorkerController) -> None:
+        if node not in self.registered_collections:
+            return  # it stands in for one that died, and is still collecting
         work = self.assigned_work.get(node, {})
         if node.shutting_down or not self.workqueue or self._next(node) is not None:
             super()._reschedule(node)

@@ -129,6 +129,12 @@ def test_the_site_comes_after_the_chapters_and_before_the_rest(tmp_path):
         "def test_all():\n    note('s')\n    assert {'01_a', '02_b', 'ledger'} <= {p.name for p in Path().iterdir()}\n"
     )
     (tmp_path / "tests/site/test_site.py").write_text(log + there)
+    wait = """import time
+def wait(number):
+    end = time.monotonic() + 20
+    while number > 3 and time.monotonic() < end and "s" not in Path("order").read_text():
+        time.sleep(0.05)
+"""
     for number in range(12):
         few = f"import time\ndef test_{number}():\n    time.sleep(0.5)\n    note('{number}')\n"
         (tmp_path / f"tests/test_{number}.py").write_text(log + few)
@@ -151,12 +157,8 @@ class Node:
         self.shutting_down = True
 
 
-def play(units, processes, seconds):
-    """Hand out units (name -> number of tests) to so many processes, whose tests take seconds(unit): who ran what when.
-
-    As pytest-xdist does, a process runs its last test only when it has been given more or told to end.
-    """
-    collection = [f"{unit}::{n}" for unit, count in units.items() for n in range(count)]
+def scheduling(collection, processes):
+    """A scheduler that has begun to hand out the tests in `collection`, and its processes."""
     config = SimpleNamespace(option=SimpleNamespace(loadscopereorder=False))
     scheduler = ByFile.__new__(ByFile)
     scheduler.numnodes, scheduler.collection, scheduler.config = processes, None, config
@@ -168,6 +170,16 @@ def play(units, processes, seconds):
     for node in nodes:
         scheduler.add_node_collection(node, collection)
     scheduler.schedule()
+    return scheduler, nodes
+
+
+def play(units, processes, seconds):
+    """Hand out units (name -> number of tests) to so many processes, whose tests take seconds(unit): who ran what when.
+
+    As pytest-xdist does, a process runs its last test only when it has been given more or told to end.
+    """
+    collection = [f"{unit}::{n}" for unit, count in units.items() for n in range(count)]
+    scheduler, nodes = scheduling(collection, processes)
     now, running, ran = 0.0, {}, []
     while True:
         for node in nodes:
@@ -210,6 +222,37 @@ def test_twelve_chapters_are_handed_out_one_by_one_and_the_site_follows(processe
         busy = sum(ended - begun for *_, begun, ended in chapters)
         longest = max(units[name] * seconds for name, seconds in takes.items())
         assert max(ended for *_, ended in chapters) <= busy / 2 + longest
+
+
+def test_a_process_that_dies_is_replaced_and_what_it_left_is_run(tmp_path):
+    dies = """
+def test_before():
+    time.sleep(1)
+def test_dies():
+    os._exit(3)
+def test_after():
+    note("after")
+"""
+    (tmp_path / "test_a.py").write_text(NOTE + dies)
+    for name in "bcd":  # the others go on, and finish tests while the new process still collects
+        many = "import pytest\n@pytest.mark.parametrize('n', range(60))\ndef test_go_on(n):\n    time.sleep(0.1)\n"
+        (tmp_path / f"test_{name}.py").write_text(NOTE + many)
+    dead = [nbformat.v4.new_code_cell(source) for source in ("1", "2", "3")]
+    notebooks.write(nbformat.v4.new_notebook(cells=dead), tmp_path / "chapter.ipynb")
+    done, notes = run(tmp_path, processes=3)
+    assert "INTERNALERROR" not in done.stdout, done.stdout
+    assert "crashed while running 'test_a.py::test_dies'" in done.stdout
+    assert "1 failed, 185 passed" in done.stdout, done.stdout
+    assert [name for name, *_ in notes] == ["after"]
+
+
+def test_the_cells_after_the_one_that_a_process_died_in_are_not_run(tmp_path):
+    units = {"notebooks/01_x.ipynb": 4, "tests/test_a.py": 3}
+    collection = [f"{unit}::{n}" for unit, count in units.items() for n in range(count)]
+    scheduler, (dead, other) = scheduling(collection, processes=2)
+    assert scheduler.remove_node(dead) == "notebooks/01_x.ipynb::0"
+    assert not [n for n in other.given if collection[n].startswith("notebooks")]
+    assert "notebooks/01_x.ipynb" not in scheduler.workqueue
 
 
 def test_the_end_says_where_the_time_went(tmp_path):
