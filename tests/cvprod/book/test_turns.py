@@ -136,8 +136,8 @@ def wait(number):
         time.sleep(0.05)
 """
     for number in range(12):
-        few = f"import time\ndef test_{number}():\n    time.sleep(0.5)\n    note('{number}')\n"
-        (tmp_path / f"tests/test_{number}.py").write_text(log + few)
+        few = f"def test_{number}():\n    wait({number})\n    note('{number}')\n"
+        (tmp_path / f"tests/test_{number}.py").write_text(log + wait + few)
     done, _ = run(tmp_path, ["notebooks", "tests"], processes=3)
     assert done.returncode == 0 and "25 passed" in done.stdout, done.stdout + done.stderr
     assert "s" in (tmp_path / "order").read_text()[:-1], "the site came last"
