@@ -54,6 +54,18 @@ def reading(folder: Path) -> Iterator[None]:
         yield
 
 
+def fold_dead(folder: Path) -> None:
+    """`fold` for every process that has files here and is gone. Raises OSError on a full disk."""
+    pids = {file.stem.rpartition("_")[2] for file in folder.glob("*_*.db")}
+    for pid in map(int, filter(str.isdecimal, pids)):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            fold(folder, pid)
+        except OSError:
+            continue  # it lives, as another user
+
+
 def fold(folder: Path, pid: int) -> None:
     """Add the counters and histograms of a dead process to those of the dead, and forget its gauges.
 

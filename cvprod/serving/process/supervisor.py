@@ -325,30 +325,27 @@ class Supervisor:
             if not self.workers:
                 self._done.set()
             return
-        if worker.pid:
-            from cvprod.serving.metric_files import fold
-
-            with contextlib.suppress(OSError):
-                await asyncio.get_running_loop().run_in_executor(None, fold, self.metrics, worker.pid)
+        await self._fold_dead(worker.pid)
         self.failures += 0 if worker.ready else 1
         reason = worker.error or "it was killed, or crashed"
         log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
         # A worker that served is replaced at once; one that cannot even start, more and more slowly.
         await asyncio.sleep(min(10.0, 0.1 * 2**self.failures) if self.failures else 0.0)
-        if not worker.pid:
-            self._forget_dead()
+        if not worker.pid:  # it may not have been gone quite when its channel was
+            await self._fold_dead(None)
         if not self.stopping and worker.index not in self.workers:
             await self._start(worker.index)
 
-    def _forget_dead(self) -> None:
-        """Remove what the gone say of themselves: one that dies before it is ready has not told us its number."""
-        for file in self.metrics.glob("gauge_live*_*.db"):
-            try:
-                os.kill(int(file.stem.rpartition("_")[2]), 0)
-            except ProcessLookupError:
-                file.unlink(missing_ok=True)
-            except OSError:
-                continue
+    async def _fold_dead(self, known: int | None) -> None:
+        """Add up what processes that are gone have counted: the `known` one, workers that died before they could tell
+        their number, and those that workers are forked from."""
+        from cvprod.serving.metric_files import fold, fold_dead
+
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            if known:
+                await loop.run_in_executor(None, fold, self.metrics, known)
+            await loop.run_in_executor(None, fold_dead, self.metrics)
 
     # --- connections ---
 

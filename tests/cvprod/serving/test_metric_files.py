@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -63,6 +64,20 @@ def test_the_dead_are_one_file_and_nothing_is_lost(tmp_path):
     fold(tmp_path, 12345)  # nobody
     with metric_files.reading(tmp_path):
         assert len(list(tmp_path.glob("*.db"))) == 5
+
+
+def test_whoever_is_gone_is_found(tmp_path):
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for pid in (gone.pid, os.getpid()):
+        made = Reserved(str(tmp_path / f"histogram_{pid}.db"))
+        made.write_value("requests", 3.0, 0.0)
+        made.close()
+    metric_files.fold_dead(tmp_path)
+    metric_files.fold_dead(tmp_path)  # what is folded already is no process
+    left = {"histogram_gone.db", f"histogram_{os.getpid()}.db"}
+    assert {file.name for file in tmp_path.glob("*.db")} == left
+    assert values(tmp_path / "histogram_gone.db") == {"requests": 3.0}
 
 
 def test_counts_survive_their_workers_and_a_scrape_reads_no_more_files(start, tmp_path, monkeypatch):
