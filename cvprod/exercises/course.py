@@ -21,7 +21,7 @@ TEST_SUFFIX = "_test"
 POINTS = 10  # of every exercise
 SOLUTION_MARK, HIDDEN_MARK = "### BEGIN SOLUTION", "### BEGIN HIDDEN TESTS"
 #: Limits of a grading run: CPU seconds of one cell (tests take a few), and wall-clock seconds of a notebook.
-CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 1800.0
+CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 600.0
 
 
 class ExerciseError(ValueError):
