@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import threading
 import time
 from collections import Counter, defaultdict
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from cvprod.exercises.course import COURSE, Exercise, ExerciseError
+from cvprod.exercises.course import COURSE, TEST_SUFFIX, Exercise, ExerciseError, grade_id
 from cvprod.exercises.grade import Limits, Report, grade_bytes
 from cvprod.exercises.guard import Guard
 from cvprod.exercises.records import Change, Record, Records, merged
@@ -113,6 +115,7 @@ def grade_class(
             _settle(row, store, run.failed)
         _best(rows, settings)
         outcome.notes += store.damaged + [note for note in guard.mend() if note not in outcome.notes]
+        outcome.notes += alike([row for row in rows if row.counts], exercises)
         outcome.changes = [(row, change) for row, change in _changes(rows, run.changed) if row.counts]
     return outcome
 
@@ -283,6 +286,23 @@ def _best(rows: list[Row], settings: Settings) -> None:
 
 def _changes(rows: list[Row], changed: dict[str, list[Change]]) -> list[tuple[Row, Change]]:
     return [(row, change) for row in rows for change in changed.get(row.submission.digest, [])]
+
+
+def alike(rows: list[Row], exercises: list[Exercise]) -> list[str]:
+    """Name the students whose answers are the same Python, whatever the comments and the spaces; stubs do not count."""
+    found = defaultdict(list)
+    for row in rows:
+        exercise = next(e for e in exercises if e.name == row.exercise)
+        answers = {}
+        for cell in parse_submission(row.submission.data, row.submission.label).cells:
+            name = grade_id(cell)
+            if name in exercise.graded_cells and not name.endswith(TEST_SUFFIX):
+                with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                    answers[name] = ast.dump(ast.parse(cell.source))
+        stub = any("NotImplementedError" in answer for answer in answers.values())
+        if len(answers) == len(exercise.questions) and not stub:
+            found[row.exercise, *sorted(answers.items())].append(row.submission.student)
+    return [f"{key[0]}: the same answers from {', '.join(who)}" for key, who in found.items() if len(set(who)) > 1]
 
 
 def summary(outcome: Outcome) -> str:

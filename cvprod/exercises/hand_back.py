@@ -254,4 +254,6 @@ def class_page(rows: list[Row], outcome: Outcome, exercises: list[Exercise]) -> 
     flagged = [[r.submission.label, flag] for r in rows if r.report for flag in r.report.flags]
     if flagged:
         parts.append("<h2>Look at these yourself</h2>" + _table(["file", "what"], flagged))
+    if outcome.notes:
+        parts.append("<h2>Notes</h2>" + _table(["what"], [[note] for note in outcome.notes]))
     return _page("The class", "\n".join(parts) or "<p>Nothing was graded yet.</p>")
