@@ -114,7 +114,10 @@ def grade_class(
         for row in rows:
             _settle(row, store, run.failed)
         _best(rows, settings)
-        outcome.notes += store.damaged + [note for note in guard.mend() if note not in outcome.notes]
+        outcome.notes += store.damaged
+        if not refused() and (edited := guard.changed()):  # no notebook can have done that
+            names = ", ".join(str(path) for path in edited)
+            outcome.notes.append(f"the course was edited meanwhile ({names}); the next run marks those questions again")
         outcome.notes += alike([row for row in rows if row.counts], exercises)
         outcome.changes = [(row, change) for row, change in _changes(rows, run.changed) if row.counts]
     return outcome
@@ -227,8 +230,8 @@ class _Run:
             )
         except Interrupted:
             return
-        spoiled = self.guard.mend()
-        if spoiled:
+        if refused():  # otherwise nobody but its author can have changed the course
+            spoiled = self.guard.mend(self.store.folder.parent / "put-aside")
             beside = "" if self.settings.jobs == 1 else " (this one, or one that ran beside it)"
             report.flags += [what + beside for what in spoiled]
         if report.error and not report.exercise:  # the grader's own trouble is no result: the next run tries again

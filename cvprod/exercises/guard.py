@@ -52,19 +52,32 @@ class Guard:
             whole.update(f"{path.relative_to(self._course.parent)}\0{len(content)}\0".encode() + content)
         return whole.hexdigest()
 
-    def mend(self) -> list[str]:
-        """Put back what has changed since the start; return one sentence for each file."""
+    def changed(self) -> list[Path]:
+        """Files that are new, gone or other ones than at the start."""
+        now = set(self._listed(self._course))
+        same = {path for path, content in self._files.items() if path in now and path.read_bytes() == content}
+        return sorted((now | set(self._files)) - same)
+
+    def mend(self, aside: Path) -> list[str]:
+        """Put back what has changed since the start; return one sentence for each file.
+
+        What stood there goes into the folder `aside`: it may be an author's work after all.
+        """
+        notes = []
         with self._lock:
-            now, notes = set(self._listed(self._course)), []
-            for path, content in self._files.items():
-                if path not in now or path.read_bytes() != content:
+            for path in self.changed():
+                if path.is_file():
+                    place = aside / path.relative_to(self._course.parent)
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    write_atomic(place, path.read_bytes())
+                    path.unlink()
+                if path in self._files:
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    write_atomic(path, content)
-                    notes.append(f"changed the course's file {path}; it was put back")
-            for path in now - set(self._files):
-                path.unlink()
-                notes.append(f"wrote {path} into the course; it was removed")
-            return notes
+                    write_atomic(path, self._files[path])
+                    notes.append(f"changed the course's file {path}; it was put back, the other one is in {aside}")
+                else:
+                    notes.append(f"wrote {path} into the course; it was moved to {aside}")
+        return notes
 
 
 def suspicious(submitted: nbformat.NotebookNode, touched: Iterable[str]) -> list[str]:

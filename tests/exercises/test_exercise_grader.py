@@ -131,7 +131,9 @@ def test_without_namespaces_the_course_is_put_back_and_the_notebook_named(tmp_pa
     assert target.read_bytes() == before and not (course / "new").exists()
     said = capsys.readouterr().out
     assert "no isolation on this system: this is a test" in said
-    assert "it was put back" in said and "it was removed" in said
+    assert "it was put back" in said and "it was moved to" in said
+    aside = tmp_path / "out" / "put-aside" / "course"
+    assert (aside / "new").read_text() == (aside / target.relative_to(course)).read_text() == "x"
 
 
 def test_check_runs_what_students_see(tmp_path, capsys):

@@ -4,6 +4,7 @@ import copy
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from cvprod.book import notebooks
-from cvprod.exercises import batch, hand_back
+from cvprod.exercises import batch, hand_back, runner
 from cvprod.exercises.batch import GRADED, NOT_GRADED, OLDER, OTHER, Settings, grade_class
 from cvprod.exercises.course import COURSE, ExerciseError, discover, grade_id
 from cvprod.exercises.grade import Mark, Report
@@ -344,3 +345,42 @@ def test_class_page_begins_with_the_hardest_question(folder, tmp_path):
     assert "4 notebooks, 7.0 points" in page
     assert page.index("highest_rate") < page.index("backfill") < page.index("open_loop_latency")
     assert "3 x wrong" in page
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_an_author_who_edits_the_course_meanwhile_loses_nothing(folder, tmp_path, monkeypatch, isolated):
+    """A new file is the author's where notebooks cannot write; elsewhere it is put aside, never thrown away."""
+    course = tmp_path / "course"
+    shutil.copytree(EXERCISE.source_path.parent, course / "source" / NAME)
+    (folder / "ada.ipynb").write_text(handed_in())
+    monkeypatch.setattr(batch, "refused", lambda: "" if isolated else "this is a test")
+
+    def edits(*arguments, **named):
+        (course / "source" / "new.txt").write_text("an evening's work")
+        return stand_in(*arguments, only=named["only"])
+
+    exercises = discover(course)
+    outcome = grade_class(folder, tmp_path / "marks", exercises, Settings(course=course), say=str, grade=edits)
+    kept = course / "source" if isolated else tmp_path / "marks" / "put-aside" / "course" / "source"
+    assert (kept / "new.txt").read_text() == "an evening's work"
+    assert any("edited meanwhile" in note for note in outcome.notes) == isolated
+    assert any("new.txt" in flag for flag in outcome.rows[0].report.flags) != isolated
+
+
+def test_kernels_of_a_killed_grader_are_ended_and_those_of_a_living_one_are_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "_folders", lambda: tmp_path)
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    asleep = {}
+    for name, owner in (("left", dead.pid), ("running", os.getpid())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "owner").write_text(str(owner))
+        environment = {**os.environ, "IPYTHONDIR": str(tmp_path / name / ".ipython")}
+        asleep[name] = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env=environment)
+    try:
+        assert runner.sweep() == 1
+        assert asleep["left"].wait(timeout=30) == -signal.SIGKILL
+        assert asleep["running"].poll() is None and [p.name for p in tmp_path.iterdir()] == ["running"]
+    finally:
+        for process in asleep.values():
+            process.kill()
