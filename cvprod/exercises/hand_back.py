@@ -215,6 +215,10 @@ def _table(head: list[str], rows: list[list]) -> str:
     return f"<table><tr>{top}</tr>\n" + "\n".join(f"<tr>{line}</tr>" for line in lines) + "\n</table>"
 
 
+def _count(notebooks: int) -> str:
+    return f"{notebooks} notebook{'s' * (notebooks != 1)}"
+
+
 def student_page(row: Row, exercise: Exercise) -> str:
     """One student's page: points by question and where they were lost, without a word of the hidden tests."""
     report = row.report
@@ -245,8 +249,8 @@ def class_page(rows: list[Row], outcome: Outcome, exercises: list[Exercise]) -> 
             why = "; ".join(f"{count} x {reason}" for reason, count in lost.most_common(4))
             lines.append([question, round(share), sum(lost.values()), why])
         mean = sum(row.report.points for row in graded) / len(graded)
-        parts.append(f"<h2>{exercise.name}</h2><p>{len(graded)} notebooks, {mean:.1f} points on average.</p>")
-        head = ["question", "mean, %", "lost points", "most frequent reasons"]
+        parts.append(f"<h2>{exercise.name}</h2><p>{_count(len(graded))}, {mean:.1f} points on average.</p>")
+        head = ["question", "mean, %", "not full", "most frequent reasons"]
         parts.append(_table(head, sorted(lines, key=lambda line: line[1])))
     rest = [[r.submission.label, r.status, r.why] for r in outcome.rows if r.status != GRADED]
     if rest:
