@@ -93,7 +93,7 @@ def grade_class(
     with store.alone():
         guard = Guard(settings.course)
         if swept := sweep():
-            say(f"ended {swept} kernels that an interrupted run had left")
+            say(f"cleared up behind an interrupted run (kernels: {swept})")
         if why := refused():
             say(f"no isolation on this system: {why}. Submissions have the network and your rights;")
             say("changes of the course are found and put back. Use a container or a throw-away account.")
@@ -189,7 +189,7 @@ class _Run:
 
     def all(self, work: list[tuple[Row, set[str]]], outcome: Outcome) -> None:
         if outcome.resumed:
-            self.say(f"{outcome.resumed} have their marks already")
+            self.say(f"{outcome.resumed} marked already, {len(work)} to do")
         began, pending = time.monotonic(), set()
         queue = list(reversed(work))
         pool = ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="grade")

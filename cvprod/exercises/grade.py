@@ -141,7 +141,7 @@ def grade_notebook(
         flags = suspicious(submitted, runner.touched) + edited
         seconds = round(time.monotonic() - began, 1)
         if broken:
-            why = f"{label}: the exercise's own set-up cell failed: {broken[0]}"
+            why = f"{label}: the exercise's own set-up cell failed: {broken[0]} (once mended, add --again)"
             return Report(label, exercise.name, error=why, flags=flags, seconds=seconds)
     except ExerciseError as error:
         return Report(label, error=str(error))
