@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import quote
 
 from cvprod.book import notebooks
 from cvprod.exercises.course import CELL_SECONDS, COURSE, NOTEBOOK_SECONDS, ExerciseError, discover
@@ -39,6 +40,8 @@ def _restore(options: argparse.Namespace) -> int:
     from cvprod.exercises.generate import text
     from cvprod.exercises.restore import identify, read_submission, restore
 
+    if options.path.is_dir():
+        return _restore_class(options)
     submitted = read_submission(options.path)
     exercise = identify(submitted, discover(options.course), options.path)
     result = restore(submitted, exercise, notebooks.read(exercise.release_path))
@@ -53,6 +56,39 @@ def _restore(options: argparse.Namespace) -> int:
     write_atomic(target, content)
     _say(f"wrote {target}")
     return 0
+
+
+def _restore_class(options: argparse.Namespace) -> int:
+    """Write the latest notebook of every student where nbgrader looks for it: STUDENT/EXERCISE/EXERCISE.ipynb."""
+    from cvprod.exercises.generate import text
+    from cvprod.exercises.restore import identify, parse_submission, restore
+    from cvprod.exercises.submissions import collect
+
+    if options.output is None:
+        raise ExerciseError("a folder is restored for nbgrader: name its folder, -o exercises/submitted")
+    exercises, failed, written = discover(options.course), 0, set()
+    for one in sorted(collect(options.path, exercises), key=lambda one: one.order):
+        try:
+            if one.problem:
+                raise ExerciseError(f"{one.label}: {one.problem}")
+            submitted = parse_submission(one.data, one.label)
+            exercise = identify(submitted, exercises, one.label)
+            result = restore(submitted, exercise, notebooks.read(exercise.release_path))
+            if result.problems:
+                raise ExerciseError(f"{one.label}: " + "; ".join(result.problems))
+            content = text(result.notebook).encode()
+        except ValueError as error:
+            _say(f"not written: {error}", sys.stderr)
+            failed += 1
+            continue
+        student = quote(one.student, safe=" ()@")
+        target = options.output / student / exercise.name / f"{exercise.name}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, content)
+        _say(f"{one.label} -> {target}{' (a later version)' if target in written else ''}")
+        written.add(target)
+    _say(f"{len(written)} notebooks written, {failed} files named above are not")
+    return int(failed > 0)
 
 
 def _grade(options: argparse.Namespace) -> int:
@@ -111,7 +147,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     action.set_defaults(run=_generate)
     action = actions.add_parser("restore", help="put lost metadata and tests back into a student's notebook")
     action.add_argument("path", type=Path)
-    action.add_argument("-o", "--output", type=Path, help="default: NAME-restored.ipynb beside it")
+    action.add_argument(
+        "-o", "--output", type=Path, help="default: NAME-restored.ipynb beside it; of a folder: nbgrader's submitted/"
+    )
     action.set_defaults(run=_restore)
     action = actions.add_parser("check", help="run a notebook against the tests that students see")
     action.add_argument("path", type=Path)

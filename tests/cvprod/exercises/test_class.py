@@ -17,6 +17,7 @@ import pytest
 
 from cvprod.book import notebooks
 from cvprod.exercises import batch, hand_back, runner
+from cvprod.exercises.__main__ import main
 from cvprod.exercises.batch import GRADED, NOT_GRADED, OLDER, OTHER, Settings, grade_class
 from cvprod.exercises.course import COURSE, ExerciseError, discover, grade_id
 from cvprod.exercises.grade import Mark, Report
@@ -384,3 +385,21 @@ def test_kernels_of_a_killed_grader_are_ended_and_those_of_a_living_one_are_not(
     finally:
         for process in asleep.values():
             process.kill()
+
+
+def test_folder_is_restored_to_where_nbgrader_looks(folder, tmp_path, capsys):
+    damaged = copy.deepcopy(notebooks.read(EXERCISE.release_path))
+    for cell in damaged.cells:
+        cell.metadata = {}
+    (folder / "ada.ipynb").write_text(text(damaged))
+    (folder / "ada (1).ipynb").write_text(handed_in(3))
+    (folder / "bea.ipynb").write_text("lost")
+    place = tmp_path / "submitted"
+    assert main(["restore", str(folder), "-o", str(place)]) == 1
+    assert [str(p.relative_to(place)) for p in place.rglob("*.ipynb")] == [f"ada/{NAME}/{NAME}.ipynb"]
+    written = notebooks.read(place / "ada" / NAME / f"{NAME}.ipynb")
+    assert "points: 3" in written.cells[-1].source, "the later version"
+    assert sum("nbgrader" in cell.metadata for cell in written.cells) == 2 * len(QUESTIONS)
+    told = capsys.readouterr()
+    assert "1 notebooks written, 1 files" in told.out and "bea.ipynb" in told.err
+    assert main(["restore", str(folder)]) == 1 and "-o exercises/submitted" in capsys.readouterr().err
