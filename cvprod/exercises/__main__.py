@@ -1,17 +1,18 @@
-"""Command line of the exercises: generate, check, restore, grade."""
+"""Command line of the exercises: generate, restore, check, grade."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TextIO
+from urllib.parse import quote
 
 from cvprod.book import notebooks
-from cvprod.exercises.course import CELL_SECONDS, COURSE, ExerciseError, discover
+from cvprod.exercises.course import CELL_SECONDS, COURSE, NOTEBOOK_SECONDS, ExerciseError, discover
 from cvprod.files import write_atomic
 
 
@@ -39,6 +40,8 @@ def _restore(options: argparse.Namespace) -> int:
     from cvprod.exercises.generate import text
     from cvprod.exercises.restore import identify, read_submission, restore
 
+    if options.path.is_dir():
+        return _restore_class(options)
     submitted = read_submission(options.path)
     exercise = identify(submitted, discover(options.course), options.path)
     result = restore(submitted, exercise, notebooks.read(exercise.release_path))
@@ -55,44 +58,88 @@ def _restore(options: argparse.Namespace) -> int:
     return 0
 
 
-def _grade(options: argparse.Namespace) -> int:
-    from cvprod.exercises.grade import grade_file, submissions
+def _restore_class(options: argparse.Namespace) -> int:
+    """Write the latest notebook of every student where nbgrader looks for it: STUDENT/EXERCISE/EXERCISE.ipynb."""
+    from cvprod.exercises.generate import text
+    from cvprod.exercises.restore import identify, parse_submission, restore
+    from cvprod.exercises.submissions import collect
 
-    if not (options.seconds > 0 and math.isfinite(options.seconds)):
-        raise ExerciseError(f"--seconds {options.seconds:g}: name a limit above 0")
-    exercises, reports = discover(options.course), []
-    paths = submissions(options.path)
-    _save(options.json, reports)  # before an hour's work: it may not be writable
-    unsaved = False
-    for path in paths:
-        report = grade_file(path, exercises, cell_seconds=options.seconds)
-        _say(report)
-        reports.append(report)
+    if options.output is None:
+        raise ExerciseError("a folder is restored for nbgrader: name its folder, -o exercises/submitted")
+    exercises, failed, written = discover(options.course), 0, set()
+    for one in sorted(collect(options.path, exercises), key=lambda one: one.order):
         try:
-            _save(options.json, reports)
-            unsaved = False
-        except OSError as error:  # a full disk, or a cell that removed the folder: the others are graded all the same
-            _say(error, sys.stderr)
-            unsaved = True
-    return int(unsaved or any(report.error for report in reports))
+            if one.problem:
+                raise ExerciseError(f"{one.label}: {one.problem}")
+            submitted = parse_submission(one.data, one.label)
+            exercise = identify(submitted, exercises, one.label)
+            result = restore(submitted, exercise, notebooks.read(exercise.release_path))
+            if result.problems:
+                raise ExerciseError(f"{one.label}: " + "; ".join(result.problems))
+            content = text(result.notebook).encode()
+        except ValueError as error:
+            _say(f"not written: {error}", sys.stderr)
+            failed += 1
+            continue
+        student = quote(one.student, safe=" ()@")
+        target = options.output / student / exercise.name / f"{exercise.name}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, content)
+        _say(f"{one.label} -> {target}{' (a later version)' if target in written else ''}")
+        written.add(target)
+    _say(f"{len(written)} notebooks written, {failed} files named above are not")
+    return int(failed > 0)
 
 
-def _save(path: Path | None, reports: list) -> None:
-    """Write the reports, whole or not at all, so that an interrupted run leaves those that it made."""
-    if path is None:
-        return
-    path = path.resolve()  # the file behind a link
-    if path.exists() and not path.is_file():
-        raise ExerciseError(f"--json {path}: not a file")
+def _grade(options: argparse.Namespace) -> int:
+    from cvprod.exercises.batch import Settings, default_output, grade_class, summary
+    from cvprod.exercises.grade import Limits
+    from cvprod.exercises.hand_back import write_all
+    from cvprod.exercises.submissions import read_people
+
+    for name in ("seconds", "notebook_seconds", "memory"):
+        value = getattr(options, name)
+        if not (value > 0 and math.isfinite(value)):
+            raise ExerciseError(f"--{name.replace('_', '-')} {value:g}: name a limit above 0")
+    if options.question and not options.again:
+        raise ExerciseError("--question marks one question again: add --again")
     try:
-        write_atomic(path, (json.dumps([report.as_dict() for report in reports], indent=2) + "\n").encode())
-    except OSError as error:
-        raise OSError(f"--json {path}: cannot be written ({error.strerror or error})") from None
+        due = datetime.fromisoformat(options.due) if options.due else None
+    except ValueError:
+        raise ExerciseError(f"--due {options.due}: no ISO time (2026-03-01T23:59)") from None
+    settings = Settings(
+        jobs=options.jobs,
+        keep=options.keep,
+        again=options.again,
+        question=options.question,
+        exercise=options.exercise,
+        due=due.astimezone().replace(tzinfo=None) if due and due.tzinfo else due,
+        limits=Limits(options.seconds, options.notebook_seconds, int(options.memory * 2**20)),
+        course=options.course,
+    )
+    exercises, people = discover(options.course), read_people(options.students) if options.students else []
+    output = options.output or default_output(options.path)
+    outcome = grade_class(options.path, output, exercises, settings, people, say=_say)
+    if len(outcome.rows) == 1 and outcome.rows[0].report:
+        _say(outcome.rows[0].report)
+    _say(summary(outcome))
+    write_all(output, outcome, exercises, people)
+    _say(f"marks, tables and pages are in {output}")
+    return 130 if outcome.stopped else int(not outcome.complete)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from cvprod.exercises.grade import check_file
+
+    report = check_file(options.path, discover(options.course))
+    _say(report)
+    _say("These are the tests that you see; the hidden ones try other inputs, never other rules.")
+    return int(bool(report.error) or report.points < report.maximum)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status (1: stale, not graded or not usable)."""
-    parser = argparse.ArgumentParser(prog="python -m cvprod.exercises", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m cvprod.exercises", description=__doc__, allow_abbrev=False)
     parser.add_argument("--course", type=Path, default=COURSE, help="folder with source/ and release/")
     actions = parser.add_subparsers(required=True, metavar="command")
     action = actions.add_parser("generate", help="write the students' notebooks from the sources")
@@ -100,14 +147,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     action.set_defaults(run=_generate)
     action = actions.add_parser("restore", help="put lost metadata and tests back into a student's notebook")
     action.add_argument("path", type=Path)
-    action.add_argument("-o", "--output", type=Path, help="default: NAME-restored.ipynb beside it")
-    action.set_defaults(run=_restore)
-    action = actions.add_parser("grade", help="grade a notebook, or all in a folder (this runs their code)")
-    action.add_argument("path", type=Path)
     action.add_argument(
-        "--seconds", type=float, default=CELL_SECONDS, help="CPU seconds of one cell (default: %(default)g)"
+        "-o", "--output", type=Path, help="default: NAME-restored.ipynb beside it; of a folder: nbgrader's submitted/"
     )
-    action.add_argument("--json", type=Path, help="write the reports to this file too")
+    action.set_defaults(run=_restore)
+    action = actions.add_parser("check", help="run a notebook against the tests that students see")
+    action.add_argument("path", type=Path)
+    action.set_defaults(run=_check)
+    action = actions.add_parser("grade", help="grade a notebook, or all in a folder (this runs their code)")
+    action.add_argument("path", type=Path, help="a notebook, an archive or a folder")
+    action.add_argument("-o", "--output", type=Path, help="folder for marks and pages (default: NAME-marks beside it)")
+    action.add_argument("--jobs", type=int, default=2, help="notebooks at once (default: %(default)d)")
+    action.add_argument("--again", action="store_true", help="mark again what has marks, and list those that change")
+    action.add_argument("--question", default="", metavar="ID", help="with --again: only this one, 01b_backfill say")
+    action.add_argument("--exercise", default="", help="the exercise expected; another one handed in is named")
+    action.add_argument("--keep", choices=("latest", "best"), default="latest", help="of a student's versions")
+    action.add_argument("--students", type=Path, metavar="CSV", help="who handed in what (student, file, email, ...)")
+    action.add_argument("--due", default="", metavar="TIME", help="2026-03-01T23:59: late days are counted")
+    action.add_argument("--seconds", type=float, default=CELL_SECONDS, help="CPU seconds a cell (default: %(default)g)")
+    action.add_argument(
+        "--notebook-seconds",
+        type=float,
+        default=NOTEBOOK_SECONDS,
+        help="seconds a notebook, asleep or not (default: %(default)g)",
+    )
+    action.add_argument("--memory", type=float, default=4096, metavar="MIB", help="a notebook's (default: %(default)g)")
     action.set_defaults(run=_grade)
     options = parser.parse_args(arguments)
     try:

@@ -21,7 +21,7 @@ TEST_SUFFIX = "_test"
 POINTS = 10  # of every exercise
 SOLUTION_MARK, HIDDEN_MARK = "### BEGIN SOLUTION", "### BEGIN HIDDEN TESTS"
 #: Limits of a grading run: CPU seconds of one cell (tests take a few), and wall-clock seconds of a notebook.
-CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 1800.0
+CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 600.0
 
 
 class ExerciseError(ValueError):
@@ -178,6 +178,8 @@ def _cell_faults(exercise: Exercise, name: str, cell: nbformat.NotebookNode) -> 
         visible, _, hidden = cell.source.partition(HIDDEN_MARK)
         if "assert" not in visible or "assert" not in hidden:
             found.append("needs an assert for the student to see, and hidden ones")
+        elif any(isinstance(node, ast.Assert) and node.msg is None for node in ast.walk(ast.parse(visible))):
+            found.append("an assert that the student sees has no message; say what it shows")
         if marks.points <= 0:
             found.append("its first line must end with its points, as in (3 points)")
         if isinstance(ast.parse(cell.source).body[-1], ast.Expr):

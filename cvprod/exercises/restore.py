@@ -31,29 +31,41 @@ def read_submission(path: Path) -> nbformat.NotebookNode:
     if path.exists() and not path.is_file():
         raise ExerciseError(f"{path}: not a file")
     try:
-        notebook = nbformat.read(path, as_version=4)
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ExerciseError(f"{path}: no such file") from None
+    except OSError as error:
+        raise ExerciseError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return parse_submission(data, str(path))
+
+
+def parse_submission(data: bytes, label: str) -> nbformat.NotebookNode:
+    """The notebook in those bytes, whatever a text editor made of them; ExerciseError names ``label``."""
+    if not data.strip():
+        raise ExerciseError(f"{label}: not a readable notebook (an empty file); save it again as .ipynb")
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))  # Notepad's "Unicode"; a BOM before UTF-8 goes in any case
+    try:
+        notebook = nbformat.reads(data.decode("utf-16" if wide else "utf-8-sig"), as_version=4)
         for cell in notebook.cells:
             if cell.cell_type not in ("code", "markdown", "raw") or not isinstance(cell.source, str):
                 raise ValueError("a cell without type or text")
-    except FileNotFoundError:
-        raise ExerciseError(f"{path}: no such file") from None
     except Exception as error:  # nbformat raises half a dozen kinds, down to bare AttributeError
         reason = str(error).strip().split("\n")[0][:200] or type(error).__name__
-        raise ExerciseError(f"{path}: not a readable notebook ({reason}); save it again as .ipynb") from None
+        raise ExerciseError(f"{label}: not a readable notebook ({reason}); save it again as .ipynb") from None
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = cell.get("outputs", [])
     return notebook
 
 
-def identify(notebook: nbformat.NotebookNode, exercises: list[Exercise], path: Path) -> Exercise:
+def identify(notebook: nbformat.NotebookNode, exercises: list[Exercise], path: Path | str) -> Exercise:
     """Return the exercise that a notebook answers: the one it shares most grade ids with, else the one of that name."""
     ids = {grade_id(cell) for cell in notebook.cells}
     best = max(exercises, key=lambda exercise: len(ids & set(exercise.graded_cells)))
     if ids & set(best.graded_cells):
         return best
     for exercise in exercises:
-        if path.stem == exercise.name:
+        if Path(path).stem == exercise.name:
             return exercise
     known = ", ".join(exercise.name for exercise in exercises)
     raise ExerciseError(f"{path}: no grade id of any exercise in it ({known}); is it the right notebook?")

@@ -10,8 +10,12 @@ from __future__ import annotations
 import os
 import queue
 import secrets
+import shutil
+import sys
 import tempfile
+import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,7 +25,10 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from nbformat.v4 import new_output, output_from_msg
 
-from cvprod.exercises.course import CELL_SECONDS, NOTEBOOK_SECONDS
+from cvprod.exercises import guard
+from cvprod.exercises.course import CELL_SECONDS, COURSE, NOTEBOOK_SECONDS, ExerciseError
+from cvprod.exercises.sandbox import MEMORY_BYTES, Sandbox
+from cvprod.repo import ROOT
 
 WALL_FACTOR = (
     5  # the limit counts the kernel's own CPU seconds, so a busy machine fails nobody; one that sleeps ends too
@@ -40,6 +47,13 @@ _RESET = """(
 )(__import__('IPython').get_ipython(), __import__('IPython.core.inputtransformer2', fromlist=['']))"""
 
 
+_PRIVATE = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")  # in names of variables that no student needs
+
+
+class Interrupted(BaseException):
+    """The grading was told to stop; what this notebook had is not its mark."""
+
+
 class _Stopped(Exception):
     """The kernel was killed, or died, in the middle of a cell; or there is none that could run it."""
 
@@ -50,10 +64,28 @@ def failure(name: str, message: str) -> nbformat.NotebookNode:
 
 
 class Runner:
-    """A kernel in an empty folder of its own, both replaced when a cell kills or hangs it. Use it in ``with``."""
+    """A kernel in an empty folder of its own, both replaced when a cell kills or hangs it. Use it in ``with``.
 
-    def __init__(self, cell_seconds: float = CELL_SECONDS, notebook_seconds: float = NOTEBOOK_SECONDS):
+    ``hidden`` names folders that look empty to it, beside those of the course's answers. ``stop`` ends it from another
+    thread, with Interrupted.
+    """
+
+    def __init__(
+        self,
+        cell_seconds: float = CELL_SECONDS,
+        notebook_seconds: float = NOTEBOOK_SECONDS,
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        course: Path = COURSE,
+        hidden: Sequence[Path] = (),
+        stop: threading.Event | None = None,
+    ):
         self.cell_seconds, self.notebook_seconds = cell_seconds, notebook_seconds
+        self.touched: list[str] = []  # what of the course its code tried to read or write
+        read_only = (ROOT, Path(sys.prefix), *guard.kept(course))
+        self._sandbox = Sandbox((*guard.secrets(course), *hidden), read_only, memory_bytes)
+        self._watched = tuple(tuple(str(p.resolve()) for p in ps) for ps in (guard.secrets(course), guard.kept(course)))
+        self._stop = stop or threading.Event()
         self._done: list[str] = []
         self._manager = self._client = self._folder = None
 
@@ -103,22 +135,45 @@ class Runner:
             cell.outputs.append(failure("Stopped", "the notebook changed how the test was run"))
 
     def _start(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="cvprod-grade-", ignore_cleanup_errors=True)
-        folder = Path(self._folder.name)
-        (folder / "work").mkdir()
+        self._folder = Path(tempfile.mkdtemp(dir=_folders()))
+        for name in ("work", "tmp", "site"):
+            (self._folder / name).mkdir()
+        (self._folder / "owner").write_text(str(os.getpid()))
+        note = self._folder / "touched"
+        note.touch()
+        self._note = note.open()  # stays readable when a cell removes the file
         # No kernel folders: the native kernel, hence this interpreter, and nobody's start-up files or history.
-        self._manager = KernelManager(
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), connection_file=str(folder / "kernel.json")
+        # Files in place of ports: they work where there is no network, and no other kernel can reach them.
+        sockets = {"transport": "ipc", "ip": str(self._folder / "k")} if os.name == "posix" else {}
+        self._manager = _Manager(
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            connection_file=str(self._folder / "kernel.json"),
+            **sockets,
         )
+        self._manager.prefix = self._sandbox.command(self._folder)
         self._manager.start_kernel(
-            cwd=str(folder / "work"),
-            env={**os.environ, "IPYTHONDIR": str(folder / ".ipython"), "MPLBACKEND": "agg"},
+            cwd=str(self._folder / "work"),
+            env=self._environment(),
             extra_arguments=["--HistoryManager.hist_file=:memory:"],
         )
         self._client = self._manager.client()
         self._client.start_channels()
         self._client.wait_for_ready(timeout=120)
+        self._execute(f"{guard.WITNESS}\n_witness({self._watched!r}, {str(note)!r})\ndel _witness", [])
         self._execute(_PRELUDE, [])
+
+    def _environment(self) -> dict[str, str]:
+        """The grader's own, less what is private; what a notebook installs or leaves goes with its folder."""
+        kept = {name: value for name, value in os.environ.items() if not any(p in name.upper() for p in _PRIVATE)}
+        site = str(self._folder / "site")
+        return {
+            **kept,
+            "IPYTHONDIR": str(self._folder / ".ipython"),
+            "MPLBACKEND": "agg",
+            "TMPDIR": str(self._folder / "tmp"),
+            "PIP_TARGET": site,
+            "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), site])),
+        }
 
     def _resume(self) -> None:
         """Start a new kernel and run again, unseen, what had worked before the last one was stopped."""
@@ -145,23 +200,11 @@ class Runner:
         with suppress(Exception):
             self._manager.cleanup_resources()
         if self._folder is not None:
-            self._kill_orphans(str(Path(self._folder.name) / ".ipython"))
-            with suppress(Exception):
-                self._folder.cleanup()
+            _kill_orphans(str(self._folder / ".ipython"))
+            with suppress(Exception), self._note as note:
+                self.touched += [line for line in note.read().splitlines() if line not in self.touched]
+            shutil.rmtree(self._folder, ignore_errors=True)
         self._manager = self._client = self._folder = None
-
-    @staticmethod
-    def _kill_orphans(home: str) -> None:
-        """End what the kernel started and is no longer its child: such a process still has its environment."""
-        killed = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error, OSError):
-                if process.environ().get("IPYTHONDIR") == home:
-                    process.kill()
-                    killed.append(process)
-        until = time.monotonic() + KILL_SECONDS
-        while any(map(_runs, killed)) and time.monotonic() < until:
-            time.sleep(0.005)
 
     def _cpu_seconds(self) -> float:
         """CPU seconds that the kernel has used; 0 once it is dead, which is seen elsewhere."""
@@ -170,6 +213,16 @@ class Runner:
         except (psutil.Error, TypeError):
             return 0.0
         return times.user + times.system
+
+    def _memory_bytes(self) -> int:
+        """Resident bytes of the kernel and its children."""
+        total = 0
+        with suppress(psutil.Error, TypeError):
+            kernel = psutil.Process(self._manager.provisioner.pid)
+            for process in (kernel, *kernel.children(recursive=True)):
+                with suppress(psutil.Error):
+                    total += process.memory_info().rss
+        return total
 
     def _execute(self, source: str, outputs: list, expressions: dict[str, str] | None = None) -> dict:
         """Run ``source``, appending its outputs; return the kernel's reply with the values of the ``expressions``.
@@ -181,12 +234,17 @@ class Runner:
         kept, idle, reply = 0, False, None
         while not (idle and reply):
             now = time.monotonic()
+            if self._stop.is_set():
+                raise Interrupted
             if now > self._deadline:
                 raise _Stopped(f"stopped: the notebook's {self.notebook_seconds:g} s were used up")
             if now > looked + 0.5:
                 looked, spent = now, max(self._cpu_seconds() - began_cpu, (now - began) / WALL_FACTOR)
                 if spent > self.cell_seconds:
                     raise _Stopped(f"stopped at the limit of {self.cell_seconds:g} s: an endless loop, or far too slow")
+                if self._memory_bytes() > self._sandbox.memory_bytes:
+                    limit = self._sandbox.memory_bytes / 2**20
+                    raise _Stopped(f"stopped at the memory limit of {limit:g} MiB")
             try:
                 message = (
                     self._client.get_iopub_msg(timeout=0.05) if not idle else self._client.get_shell_msg(timeout=0.5)
@@ -211,6 +269,51 @@ class Runner:
         if reply["status"] != "ok" and not any(output.output_type == "error" for output in outputs):
             outputs.append(failure(reply.get("ename", "Aborted"), reply.get("evalue", "the cell did not run")))
         return reply
+
+
+class _Manager(KernelManager):
+    """A kernel manager with something in front of the kernel's command."""
+
+    prefix: tuple[str, ...] | list[str] = ()
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        return [*self.prefix, *super().format_kernel_cmd(extra_arguments)]
+
+
+def _folders() -> Path:
+    """Where this user's kernels have their folders: one place, so that a kernel can be kept from the others'."""
+    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+    place = Path(tempfile.gettempdir()).resolve() / f"cvprod-grade-{user}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    if hasattr(os, "getuid") and place.lstat().st_uid != user:
+        raise ExerciseError(f"{place}: belongs to somebody else; name another place with TMPDIR")
+    return place
+
+
+def sweep() -> int:
+    """End the kernels that a killed grader left, remove their folders; return their number."""
+    swept = 0
+    for folder in _folders().iterdir():
+        with suppress(OSError, ValueError):
+            owner = int((folder / "owner").read_text())
+            if not psutil.pid_exists(owner):
+                _kill_orphans(str(folder / ".ipython"))
+                shutil.rmtree(folder, ignore_errors=True)
+                swept += 1
+    return swept
+
+
+def _kill_orphans(home: str) -> None:
+    """End what a kernel started and is no longer its child: such a process still has its environment."""
+    killed = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get("IPYTHONDIR") == home:
+                process.kill()
+                killed.append(process)
+    until = time.monotonic() + KILL_SECONDS
+    while any(map(_runs, killed)) and time.monotonic() < until:
+        time.sleep(0.005)
 
 
 def _runs(process: psutil.Process) -> bool:

@@ -1,20 +1,20 @@
 """The real grader, kernel and all, on a friendly folder and on a hostile notebook."""
 
 import copy
-import io
+import csv
 import json
-import os
-import sys
+import shutil
+from pathlib import Path
 
 import psutil
 import pytest
 
 from cvprod.book import notebooks
-from cvprod.exercises import grade
+from cvprod.exercises import batch, sandbox
 from cvprod.exercises.__main__ import main
-from cvprod.exercises.course import discover, grade_id
+from cvprod.exercises.course import COURSE, discover, grade_id
 from cvprod.exercises.generate import text
-from cvprod.exercises.grade import Mark, Report, grade_file
+from cvprod.exercises.grade import Limits, grade_file
 from cvprod.exercises.runner import Runner
 
 EXERCISES = discover()
@@ -30,27 +30,120 @@ def _solved():
     return notebook
 
 
-def test_folder_with_a_perfect_a_lost_and_a_broken_notebook(tmp_path, capsys):
+def _edited(question, source):
+    """A perfect student's notebook with one other answer."""
+    notebook = _solved()
+    for cell in notebook.cells:
+        if grade_id(cell) == question:
+            cell.source = f"# grade_id: {question}\n{source}"
+    return notebook
+
+
+READS = f"""
+import os
+from pathlib import Path
+def backfill(latencies, period):
+    return eval(Path({str(EXERCISE.source_path)!r}).read_text())
+"""
+WRITES = f"open({str(COURSE / 'README.md')!r}, 'a').write('x')"
+HOG = """
+import numpy as np
+def backfill(latencies, period):
+    return np.ones(6 << 27)
+"""
+
+
+def test_class_with_perfect_lost_broken_greedy_and_curious_notebooks(tmp_path, capsys):
+    """Through the command and real kernels: everyone has a mark or a reason, and the course is as it was."""
     perfect = _solved()
     for cell in perfect.cells:
         cell.metadata = {}  # handed in from Colab
     perfect.cells.insert(
         2, notebooks.nbformat.v4.new_code_cell("import warnings; warnings.warn('only a warning')\nexit()")
     )
-    (tmp_path / "ada").mkdir()
-    (tmp_path / "ada" / "work.ipynb").write_text(text(perfect))
-    (tmp_path / "bob.ipynb").write_text("not json")
-    (tmp_path / "eve.ipynb").write_text(text(notebooks.nbformat.v4.new_notebook()))
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*.ipynb")}
+    handed_in, marks = tmp_path / "in", tmp_path / "out"
+    (handed_in / "ada").mkdir(parents=True)
+    (handed_in / "ada" / "work.ipynb").write_text(text(perfect))
+    (handed_in / "bob.ipynb").write_text("not json")
+    (handed_in / "eve.ipynb").write_text(text(notebooks.nbformat.v4.new_notebook()))
+    (handed_in / "fay.ipynb").write_text(text(_edited("01b_backfill", HOG)))
+    (handed_in / "gus.ipynb").write_text(text(_edited("01b_backfill", READS + WRITES)))
+    before = {path: path.read_bytes() for folder in (handed_in, COURSE) for path in folder.rglob("*.ipynb")}
 
-    status = main(["grade", str(tmp_path), "--json", str(tmp_path / "out.json")])
+    status = main(["grade", str(handed_in), "-o", str(marks)])
 
+    said = capsys.readouterr().out
     assert status == 1, "two notebooks could not be graded"
-    ada, bob, eve = json.loads((tmp_path / "out.json").read_text())
-    assert (ada["points"], ada["maximum"], ada["error"]) == (10, 10, "")
-    assert "not a readable notebook" in bob["error"] and "no grade id" in eve["error"]
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*.ipynb")} == before
-    assert "10 of 10 points" in capsys.readouterr().out
+    rows = {row["student"]: row for row in csv.DictReader((marks / "marks.csv").open())}
+    assert {name: row["points"] for name, row in rows.items()} == {
+        "ada": "10.0",
+        "bob": "",
+        "eve": "",
+        "fay": "7.0",
+        "gus": "7.0",
+    }
+    assert "not a readable notebook" in rows["bob"]["why"] and "no grade id" in rows["eve"]["why"]
+    questions = {(r["student"], r["question"]): r["reason"] for r in csv.DictReader((marks / "questions.csv").open())}
+    assert "MemoryError" in questions["fay", "backfill"]
+    assert "its code names the course's files" in rows["gus"]["look_at"]
+    assert f"tried to read {EXERCISE.source_path}" in rows["gus"]["look_at"] or "write" in rows["gus"]["look_at"]
+    assert {path: path.read_bytes() for path in before} == before
+    assert "3 of 3" in said and "10 of 10" in said
+    page = (marks / "feedback" / f"gus-{EXERCISE.name}.html").read_text()
+    assert "7 of 10 points" in page and "Errno" not in page
+
+    main(["grade", str(handed_in), "-o", str(marks)])
+    assert "3 marked already, 0 to do" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(bool(sandbox.refused()), reason=f"no namespaces here: {sandbox.refused()}")
+def test_a_kernel_sees_no_answers_no_neighbours_and_no_network_and_cannot_write_the_course():
+    with Runner(cell_seconds=20) as runner:
+        look = f"""
+import os, socket, subprocess
+from pathlib import Path
+course = Path({str(COURSE)!r})
+assert (course / "release").is_dir()
+assert not os.listdir(course / "source")
+assert not (course.parent / "tests/exercises").is_dir() or not os.listdir(course.parent / "tests/exercises")
+subprocess.run(["umount", course / "source"], capture_output=True)
+assert not os.listdir(course / "source")
+assert len(os.listdir(Path.cwd().parents[1])) == 1
+"""
+        assert not _errors(runner, look)
+        (said,) = _errors(runner, "(course / 'README.md').write_text('')")
+        assert "Read-only" in said
+        (said,) = _errors(runner, "socket.create_connection(('192.0.2.1', 80), timeout=5)")
+        assert "unreachable" in said
+
+
+def test_without_namespaces_the_course_is_put_back_and_the_notebook_named(tmp_path, monkeypatch, capsys):
+    course, handed_in = tmp_path / "course", tmp_path / "in"
+    shutil.copytree(COURSE / "source" / EXERCISE.name, course / "source" / EXERCISE.name)
+    target = course / "source" / EXERCISE.name / f"{EXERCISE.name}.ipynb"
+    before = target.read_bytes()
+    handed_in.mkdir()
+    vandal = f"open({str(target)!r}, 'w').write('x')\nopen({str(course / 'new')!r}, 'w').write('x')"
+    (handed_in / "mia.ipynb").write_text(text(_edited("01b_backfill", vandal)))
+    for module in (sandbox, batch):
+        monkeypatch.setattr(module, "refused", lambda: "this is a test")
+    assert main(["--course", str(course), "grade", str(handed_in), "-o", str(tmp_path / "out")]) == 0
+    assert target.read_bytes() == before and not (course / "new").exists()
+    said = capsys.readouterr().out
+    assert "no isolation on this system: this is a test" in said
+    assert "it was put back" in said and "it was moved to" in said
+    aside = tmp_path / "out" / "put-aside" / "course"
+    assert (aside / "new").read_text() == (aside / target.relative_to(course)).read_text() == "x"
+
+
+def test_check_runs_what_students_see(tmp_path, capsys):
+    passes = Path(__file__).parent / "wrong" / EXERCISE.name / "backfill__copies.py"
+    path = tmp_path / "ada.ipynb"
+    path.write_text(text(_edited("01b_backfill", passes.read_text())))
+    main(["check", str(path)])
+    said = capsys.readouterr().out
+    assert "01b_coordinated_omission" in said and "hidden ones try other inputs" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["ada.ipynb"]
 
 
 HOSTILE = {
@@ -83,7 +176,7 @@ def test_endless_loop_and_dead_kernel_cost_only_their_own_question(tmp_path):
     path.write_text(text(notebook))
     before = path.read_bytes()
 
-    report = grade_file(path, EXERCISES, cell_seconds=3)
+    report = grade_file(path, EXERCISES, limits=Limits(cell_seconds=3))
 
     loop, death, honest = report.marks
     assert loop.points == 0 and "endless loop" in loop.reason
@@ -202,50 +295,14 @@ def test_odd_metadata_cost_a_student_nothing(tmp_path):
     assert (report.error, report.points) == ("", 10)
 
 
-def test_one_notebook_that_breaks_the_grader_does_not_end_the_run(tmp_path, monkeypatch, capsys):
-    names = [b"a.ipynb", b"b\xe9.ipynb", b"c.ipynb"]  # the second one's is no UTF-8
-    for name in names:
-        (tmp_path / os.fsdecode(name)).write_text("{}")
-    saved, out = [], tmp_path / "out.json"
-
-    def broken(path, *_):
-        saved.append(len(json.loads(out.read_text())))
-        if path.name == "a.ipynb":
-            raise KeyError("name")
-        return Report(str(path), "01b", [Mark("q", 1, 1)])
-
-    monkeypatch.setattr(grade, "_grade_file", broken)
-    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
-    monkeypatch.setattr(sys, "stdout", terminal)
-    assert main(["grade", str(tmp_path), "--json", str(out)]) == 1
-    assert saved == [0, 1, 2], "every report is on the disk before the next notebook is run"
-    first, *others = json.loads(out.read_text())
-    assert "KeyError" in first["error"] and [report["points"] for report in others] == [1, 1]
-    terminal.seek(0)
-    assert "b\\udce9.ipynb: 01b, 1 of 1" in terminal.read()
-
-
-@pytest.mark.parametrize("wrong", [["--seconds", "0"], ["--seconds", "nan"], ["--json", "no/m.json"], ["--json", "."]])
+@pytest.mark.parametrize(
+    "wrong", [["--seconds", "0"], ["--memory", "nan"], ["-o", "."], ["--jobs", "0"], ["--question", "01b_backfill"]]
+)
 def test_wrong_options_are_told_before_any_notebook_is_run(tmp_path, monkeypatch, capsys, wrong):
     (tmp_path / "a.ipynb").write_text("{}")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(grade, "grade_file", lambda *_, **__: pytest.fail("a notebook was graded"))
-    assert main(["grade", ".", *wrong]) == 1
+    monkeypatch.setattr(batch, "collect", lambda *_, **__: pytest.fail("the folder was read"))
+    out = [] if "-o" in wrong else ["-o", str(tmp_path.parent / "elsewhere")]
+    assert main(["grade", ".", *out, *wrong]) == 1
     assert wrong[0] in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["a.ipynb"]
-
-
-def test_a_vanished_place_for_the_reports_costs_the_reports_alone(tmp_path, monkeypatch, capsys):
-    (tmp_path / "a.ipynb").write_text("{}")
-    place = tmp_path / "place"
-    place.mkdir()
-
-    def removes_it(path, *_):
-        (place / "out.json").unlink()
-        place.rmdir()
-        return Report(str(path), "01b", [Mark("q", 1, 1)])
-
-    monkeypatch.setattr(grade, "_grade_file", removes_it)
-    assert main(["grade", str(tmp_path), "--json", str(place / "out.json")]) == 1
-    told = capsys.readouterr()
-    assert "1 of 1 points" in told.out and "cannot be written" in told.err

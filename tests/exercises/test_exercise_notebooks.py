@@ -105,6 +105,10 @@ def _cell(notebook, kind):
         (lambda nb: nb.cells.remove(_cell(nb, "solution")), "there is no answer cell"),
         (lambda nb: _cell(nb, "grade").update(source=_cell(nb, "grade").source + "\n1"), "ends with an expression"),
         (lambda nb: _cell(nb, "grade").update(source=_cell(nb, "grade").source.split("### B")[0]), "hidden ones"),
+        (
+            lambda nb: _cell(nb, "grade").update(source=_cell(nb, "grade").source.replace("\n", "\nassert 1\n", 1)),
+            "no message",
+        ),
         (lambda nb: nb.cells.pop(1), "bootstrap"),
         (lambda nb: nb.cells[0].update(source="# Title"), "lacks the line"),
         (lambda nb: nb.metadata.pop("mystnb"), "execution_mode"),

@@ -5,6 +5,8 @@ import numpy as np
 
 def diagnose(wanted, seen):
     w, s = wanted.astype(np.float64), np.asarray(seen).astype(np.float64)
+    if not np.isfinite(s).all():
+        return "unknown"
     tries = [
         ("none", w, 2.01),
         ("range", w / 255, 2.01 / 255),

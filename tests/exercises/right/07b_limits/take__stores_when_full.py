@@ -6,7 +6,7 @@ def take(buckets, caller, now, rate, depth):
     now = max(now, last)
     ready = max(ready, now - depth / rate)
     wait = ready + 1 / rate - now
-    if wait <= 1e-9:
+    if wait * rate <= 1e-6:
         buckets[caller] = (now, ready + 1 / rate)
         return 0.0
     buckets[caller] = (now, ready)

@@ -1,0 +1,335 @@
+"""Grade everything that a class handed in: several at a time, interrupted and resumed, with nothing lost or redone."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from cvprod.exercises.course import COURSE, TEST_SUFFIX, Exercise, ExerciseError, grade_id
+from cvprod.exercises.grade import Limits, Report, grade_bytes
+from cvprod.exercises.guard import Guard
+from cvprod.exercises.records import Change, Record, Records, merged
+from cvprod.exercises.restore import identify, parse_submission
+from cvprod.exercises.runner import Interrupted, sweep
+from cvprod.exercises.sandbox import refused
+from cvprod.exercises.submissions import Person, Submission, collect
+
+GRADED, NOT_GRADED, OLDER, OTHER, WAITING = "graded", "not graded", "older version", "other exercise", "waiting"
+
+
+@dataclass
+class Row:
+    """One file that was handed in, and what became of it: ``status`` is one of the five above, ``why`` its reason."""
+
+    submission: Submission
+    status: str
+    why: str = ""
+    record: Record | None = None
+    exercise: str = ""
+    late_days: int = 0
+    counts: bool = False  # is this the version whose marks stand
+
+    @property
+    def report(self) -> Report | None:
+        return self.record.report if self.record else None
+
+
+@dataclass
+class Outcome:
+    """Every file with its row, and what a run did."""
+
+    rows: list[Row]
+    marked: int = 0  # notebooks that were run
+    resumed: int = 0  # those whose marks were there
+    changes: list[tuple[Row, Change]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    @property
+    def complete(self) -> bool:
+        return not self.stopped and all(row.status in (GRADED, OLDER) for row in self.rows)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a class is graded."""
+
+    jobs: int = 2
+    keep: str = "latest"  # of several versions: "latest" or "best"
+    again: bool = False  # mark what is marked already
+    question: str = ""  # with `again`: only this one
+    exercise: str = ""  # the one expected; others are named and not counted
+    due: datetime | None = None
+    limits: Limits = field(default_factory=Limits)
+    course: Path = COURSE
+
+
+def grade_class(
+    path: Path,
+    output: Path,
+    exercises: list[Exercise],
+    settings: Settings,
+    people: list[Person] | None = None,
+    *,
+    say: Callable[[str], None] = print,
+    grade: Callable[..., Report] = grade_bytes,
+) -> Outcome:
+    """Grade all that lies at `path`, keeping the marks in `output`; Ctrl-C ends it, and the next call goes on.
+
+    ``grade`` marks one file's content, as ``grade_bytes`` does. Raises ExerciseError for settings that cannot be.
+    """
+    if path.is_dir() and output.resolve().is_relative_to(path.resolve()):
+        raise ExerciseError(f"-o {output}: must not lie in the folder that is graded")
+    _check(settings, exercises)
+    store = Records(output)
+    with store.alone():
+        guard = Guard(settings.course)
+        if swept := sweep():
+            say(f"cleared up behind an interrupted run (kernels: {swept})")
+        if why := refused():
+            say(f"no isolation on this system: {why}. Submissions have the network and your rights;")
+            say("changes of the course are found and put back. Use a container or a throw-away account.")
+        rows = [_row(one, exercises, settings) for one in collect(path, exercises, people)]
+        outcome = Outcome(rows)
+        _choose(rows, settings)
+        work = {}
+        for row in rows:
+            if row.status == WAITING:
+                row.record = store.read(row.submission.digest)
+                stale = _to_mark(row, exercises, settings)
+                if stale:
+                    work.setdefault(row.submission.digest, (row, stale))
+                else:
+                    outcome.resumed += 1
+        run = _Run(store, guard, settings, exercises, {path.resolve(), output.resolve()}, grade, say)
+        run.all(list(work.values()), outcome)
+        for row in rows:
+            _settle(row, store, run.failed)
+        _best(rows, settings)
+        outcome.notes += store.damaged
+        if not refused() and (edited := guard.changed()):  # no notebook can have done that
+            names = ", ".join(str(path) for path in edited)
+            outcome.notes.append(f"the course was edited meanwhile ({names}); the next run marks those questions again")
+        outcome.notes += alike([row for row in rows if row.counts], exercises)
+        outcome.changes = [(row, change) for row, change in _changes(rows, run.changed) if row.counts]
+    return outcome
+
+
+def _check(settings: Settings, exercises: list[Exercise]) -> None:
+    known = {question.title for exercise in exercises for question in exercise.questions}
+    known |= {question.answer_id for exercise in exercises for question in exercise.questions}
+    if settings.question and settings.question not in known:
+        raise ExerciseError(f"--question {settings.question}: no such question (01b_backfill, say)")
+    names = {name for exercise in exercises for name in (exercise.name, exercise.prefix)}
+    if settings.exercise and settings.exercise not in names:
+        raise ExerciseError(f"--exercise {settings.exercise}: no such exercise ({', '.join(sorted(names))})")
+    if settings.jobs < 1:
+        raise ExerciseError(f"--jobs {settings.jobs}: name at least 1")
+
+
+def _row(one: Submission, exercises: list[Exercise], settings: Settings) -> Row:
+    late = 0
+    if settings.due and one.handed_in and one.handed_in > settings.due:
+        late = -int((settings.due - one.handed_in).total_seconds() // 86400)
+    if one.problem:
+        return Row(one, NOT_GRADED, one.problem, late_days=late)
+    try:
+        exercise = identify(parse_submission(one.data, one.label), exercises, one.label)
+    except ExerciseError as error:
+        return Row(one, NOT_GRADED, str(error).removeprefix(f"{one.label}: "), late_days=late)
+    return Row(one, WAITING, exercise=exercise.name, late_days=late)
+
+
+def _choose(rows: list[Row], settings: Settings) -> None:
+    """Set aside what is not to be run: older versions unless the best counts, and exercises nobody asked for."""
+    versions = defaultdict(list)
+    for row in rows:
+        if row.status != WAITING:
+            continue
+        if settings.exercise and settings.exercise not in (row.exercise, row.exercise.partition("_")[0]):
+            row.status, row.why = OTHER, f"handed in {row.exercise}, expected {settings.exercise}"
+            continue
+        versions[row.submission.student, row.exercise].append(row)
+    for group in versions.values():
+        *older, newest = sorted(group, key=lambda row: row.submission.order)
+        newest.counts = True
+        for row in older:
+            if settings.keep == "latest":
+                row.status, row.why = OLDER, f"{newest.submission.label} came later"
+
+
+def _to_mark(row: Row, exercises: list[Exercise], settings: Settings) -> set[str]:
+    exercise = next(e for e in exercises if e.name == row.exercise)
+    every = {question.title for question in exercise.questions}
+    stale = row.record.stale(exercise) if row.record else every
+    if settings.again:
+        asked = {q.title for q in exercise.questions if settings.question in ("", q.title, q.answer_id)}
+        stale = stale | asked
+    return every if stale and row.record and row.record.report.error else stale
+
+
+class _Run:
+    """The part that takes time: a few notebooks at once, each record on the disk before the next begins."""
+
+    def __init__(self, store, guard, settings, exercises, hidden: Collection[Path], grade, say):
+        self.store, self.guard, self.settings, self.exercises = store, guard, settings, exercises
+        self.hidden, self.grade, self.say = hidden, grade, say
+        self.stop, self.course = threading.Event(), guard.digest()
+        self.changed: dict[str, list[Change]] = {}
+        self.failed: dict[str, str] = {}
+        self._seconds: list[float] = []
+
+    def all(self, work: list[tuple[Row, set[str]]], outcome: Outcome) -> None:
+        if outcome.resumed:
+            self.say(f"{outcome.resumed} marked already, {len(work)} to do")
+        began, pending = time.monotonic(), set()
+        queue = list(reversed(work))
+        pool = ThreadPoolExecutor(self.settings.jobs, thread_name_prefix="grade")
+        running: dict[Future, Row] = {}
+        try:
+            while queue or pending:
+                while queue and len(pending) < self.settings.jobs:
+                    row, stale = queue.pop()
+                    future = pool.submit(self._one, row, stale)
+                    running[future] = row
+                    pending.add(future)
+                done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+                    outcome.marked += 1
+                    left = (time.monotonic() - began) / outcome.marked * (len(work) - outcome.marked)
+                    self.say(f"{outcome.marked} of {len(work)}, {_time(left)} left: {self._line(running[future])}")
+        except KeyboardInterrupt:
+            self.stop.set()
+            outcome.stopped = True
+            self.say(f"stopped: {outcome.marked} of {len(work)} marked and kept; the same command goes on from here")
+        finally:
+            self.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _one(self, row: Row, stale: set[str]) -> None:
+        one, exercise = row.submission, next(e for e in self.exercises if e.name == row.exercise)
+        try:
+            report = self.grade(
+                one.data,
+                one.label,
+                self.exercises,
+                limits=self.settings.limits,
+                course=self.settings.course,
+                hidden=self.hidden,
+                only=stale,
+                stop=self.stop,
+            )
+        except Interrupted:
+            return
+        if refused():  # otherwise nobody but its author can have changed the course
+            spoiled = self.guard.mend(self.store.folder.parent / "put-aside")
+            beside = "" if self.settings.jobs == 1 else " (this one, or one that ran beside it)"
+            report.flags += [what + beside for what in spoiled]
+        if report.error and not report.exercise:  # the grader's own trouble is no result: the next run tries again
+            self.failed[one.digest] = report.error.removeprefix(f"{one.label}: ")
+            return
+        old = self.store.read(one.digest) if row.record else None
+        record = merged(old, report, stale, exercise, one.digest, self.course)
+        self.changed[one.digest] = record.changes[len(old.changes) if old else 0 :]
+        self.store.write(record)
+
+    def _line(self, row: Row) -> str:
+        digest = row.submission.digest
+        if digest in self.failed:
+            return f"{row.submission.label}: not graded ({self.failed[digest]})"
+        record = self.store.read(digest)
+        if record is None:
+            return row.submission.label
+        report = record.report
+        return f"{row.submission.label}: {report.error or f'{report.points:g} of {report.maximum:g}'}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def _settle(row: Row, store: Records, failed: dict[str, str]) -> None:
+    """Give a row that was to be graded its record, or the reason why it has none."""
+    if row.status != WAITING:
+        return
+    row.record = store.read(row.submission.digest)
+    if row.submission.digest in failed:
+        row.status, row.why = NOT_GRADED, failed[row.submission.digest]
+    elif row.record and row.record.report.exercise == row.exercise:
+        error = row.record.report.error
+        row.status, row.why = (NOT_GRADED, error.partition(": ")[2] or error) if error else (GRADED, "")
+    else:
+        row.why = "the run was stopped before it; run the same command again"
+
+
+def _best(rows: list[Row], settings: Settings) -> None:
+    """Let the best version of each student count, where that was asked for; of equal ones the latest."""
+    if settings.keep != "best":
+        return
+    versions = defaultdict(list)
+    for row in rows:
+        if row.status in (GRADED, NOT_GRADED, WAITING) and row.exercise:
+            versions[row.submission.student, row.exercise].append(row)
+    for group in versions.values():
+        best = max(group, key=lambda row: (row.report.points if row.status == GRADED else -1, row.submission.order))
+        for row in group:
+            row.counts = row is best
+            if row is not best and row.status == GRADED:
+                row.status, row.why = OLDER, f"{best.submission.label} has as many points or more"
+
+
+def _changes(rows: list[Row], changed: dict[str, list[Change]]) -> list[tuple[Row, Change]]:
+    return [(row, change) for row in rows for change in changed.get(row.submission.digest, [])]
+
+
+def alike(rows: list[Row], exercises: list[Exercise]) -> list[str]:
+    """Name the students whose answers are the same Python, whatever the comments and the spaces; stubs do not count."""
+    found = defaultdict(list)
+    for row in rows:
+        exercise = next(e for e in exercises if e.name == row.exercise)
+        answers = {}
+        for cell in parse_submission(row.submission.data, row.submission.label).cells:
+            name = grade_id(cell)
+            if name in exercise.graded_cells and not name.endswith(TEST_SUFFIX):
+                with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+                    answers[name] = ast.dump(ast.parse(cell.source))
+        stub = any("NotImplementedError" in answer for answer in answers.values())
+        if len(answers) == len(exercise.questions) and not stub:
+            found[row.exercise, *sorted(answers.items())].append(row.submission.student)
+    return [f"{key[0]}: the same answers from {', '.join(who)}" for key, who in found.items() if len(set(who)) > 1]
+
+
+def summary(outcome: Outcome) -> str:
+    """What a run did, in a few lines, with every file that has no mark named."""
+    count = Counter(row.status for row in outcome.rows)
+    lines = [f"{len(outcome.rows)} files: " + ", ".join(f"{number} {status}" for status, number in count.items())]
+    lines += [
+        f"    {row.submission.label}: {row.status}: {row.why}" for row in outcome.rows if row.status not in (GRADED,)
+    ]
+    lines += [
+        f"    look at {row.submission.label}: {flag}"
+        for row in outcome.rows
+        if row.report and row.status == GRADED
+        for flag in row.report.flags
+    ]
+    lines += [
+        f"    changed mark of {row.submission.student}: {change.question} {change.before:g} -> {change.after:g} "
+        f"{change.reason}".rstrip()
+        for row, change in outcome.changes
+    ]
+    return "\n".join(lines + [f"    note: {note}" for note in outcome.notes])
+
+
+def default_output(path: Path) -> Path:
+    """Where the marks of a folder lie: beside it."""
+    path = path.resolve()
+    return path.with_name(f"{path.stem if path.is_file() else path.name}-marks")

@@ -1,0 +1,2 @@
+def calibrate_with(sets, live):
+    return "set 0"

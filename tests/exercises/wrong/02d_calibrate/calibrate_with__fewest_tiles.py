@@ -1,0 +1,2 @@
+def calibrate_with(sets, live):
+    return min(sets, key=lambda name: len(dict(sets[name])))

@@ -1,0 +1,5 @@
+def calibrate_with(sets, live):
+    def mean(tiles):
+        return np.mean([value for _, value in tiles])
+
+    return min(sets, key=lambda name: abs(mean(sets[name]) - mean(live)))

@@ -1,0 +1,2 @@
+def ship(rows, cpu, floor):
+    return "int8"

@@ -1,0 +1,3 @@
+def ship(rows, cpu, floor):
+    kept = [row for row in rows if row["cpu"] == cpu and row["found"] / row["tiles"] >= floor]
+    return min(kept, key=lambda row: np.mean(row["ms"]))["variant"]

@@ -1,0 +1,2 @@
+def causes(log, cores):
+    return set()

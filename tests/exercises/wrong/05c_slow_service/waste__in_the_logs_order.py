@@ -1,0 +1,12 @@
+def waste(log):
+    wasted, seen = {"session": 0.0, "decode": 0.0, "lock": 0.0}, set()
+    for e in log:
+        ms = e["end"] - e["start"]
+        if e["op"] == "open" and "request" in e:
+            wasted["session"] += ms
+        elif e["op"] == "wait":
+            wasted["lock"] += ms
+        elif e["op"] == "decode":
+            wasted["decode"] += ms if (e["request"], e["image"]) in seen else 0.0
+            seen.add((e["request"], e["image"]))
+    return wasted

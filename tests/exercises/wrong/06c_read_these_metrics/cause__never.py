@@ -1,0 +1,2 @@
+def cause(m):
+    return "nothing"

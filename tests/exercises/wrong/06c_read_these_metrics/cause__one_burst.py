@@ -1,0 +1,4 @@
+def cause(m):
+    if m["p99_ms"].max() > 120:
+        return "too few"
+    return "memory" if m["memory_mib"].max() > 0.9 * m["limit_mib"] else "nothing"

@@ -1,0 +1,2 @@
+def choose(m, now, manifests):
+    return 0
