@@ -170,9 +170,10 @@ def files(contract: Contract) -> dict[str, str]:
         ),
         "inspection-availability": (
             "Availability is measured where the callers are: at the balancer, which has tried elsewhere before it\n"
-            "says 5xx, and which also answers when no service is left to count anything. It counts a 429 among 4xx, so\n"
-            f"refusals are the services' own count: failures as long as the line keeps to {contract.tiles_per_s.limit:g} "
-            "tiles/s. More was\nnever promised; that is Overload's. 504, too late for an answer, is a 5xx.",
+            "says 5xx, and which also answers when no service is left to count anything. It counts a 429 among 4xx,\n"
+            "so refusals are the services' own count: failures as long as the line keeps to "
+            f"{contract.tiles_per_s.limit:g} tiles/s.\n"
+            "More was never promised; that is Overload's. What came too late is a 504, and so a 5xx.",
             [
                 f"- record: {REFUSED_WITHIN}\n  expr: |\n{_indent(refused_within(contract.tiles_per_s.limit), 4)}",
                 *records("failed", failed_ratio),

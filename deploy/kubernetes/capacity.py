@@ -1,4 +1,4 @@
-"""What one pod is planned to carry: `python deploy/kubernetes/capacity.py`; with `--measure`, by what a tile costs here.
+"""What a pod is planned to carry: `python deploy/kubernetes/capacity.py`; with `--measure`, by what a tile costs here.
 
     capacity   a pod's cores, divided by the CPU seconds that a tile costs
     share      of it at which 99 of 100 tiles still wait no longer than the contract allows, by M/M/c (chapter 6)
