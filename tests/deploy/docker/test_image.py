@@ -1,5 +1,5 @@
-"""The image itself, built from its recipe by buildah and started. It takes minutes and a base image, so it is done where
-CVPROD_TEST_BASE names one that buildah holds; deploy/docker/README.md says how to come by one without a registry."""
+"""The image itself, built from its recipe by buildah and started. It takes minutes and a base image, so it is done
+where CVPROD_TEST_BASE names one that buildah holds; deploy/docker/README.md says how to make one without a registry."""
 
 import json
 import os
