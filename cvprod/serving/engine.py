@@ -133,7 +133,7 @@ class Engine:
         Raises Overloaded, DeadlineExceeded, Draining; ServiceError (worker-killed), see `_try_out`.
         """
         if suspect.second_try.get():
-            await self._try_out(lambda: self._decode(pictures)[0], timeout)
+            await self._try_out(pictures, timeout)
         large = [max(images.claimed(data), len(data)) for data in pictures]  # two kilobytes may say 4096 x 4096
         if sum(large) <= LARGE:
             return await self._enqueue(pictures, len(pictures), timeout)
@@ -153,7 +153,7 @@ class Engine:
     async def infer(self, tiles: np.ndarray, *, timeout: float | None = None) -> Result:
         """Classify tensors: uint8 or float32 (n, 1, 96, 96). Raises as `inspect` does."""
         if suspect.second_try.get():
-            await self._try_out(lambda: tiles, timeout)
+            await self._try_out(tiles, timeout)
         return await self._enqueue(tiles, len(tiles), timeout)
 
     def touch(self) -> None:
@@ -204,17 +204,18 @@ class Engine:
 
     # how it works
 
-    async def _try_out(self, tiles: Callable[[], np.ndarray], timeout: float | None) -> None:
+    async def _try_out(self, payload: Sequence[bytes] | np.ndarray, timeout: float | None) -> None:
         """A request that comes a second time. Raises ServiceError (worker-killed) where it kills whoever looks."""
+        self._admit(len(payload))
+        now, future = time.perf_counter(), asyncio.get_running_loop().create_future()
 
         def work() -> None:
-            found = tiles()
-            if (
-                self.model.session.get_providers()[0] == "CPUExecutionProvider"
-            ):  # a CUDA context does not survive a fork
-                self.model.run(found)
+            if "CUDAExecutionProvider" not in self.model.session.get_providers():
+                self._observe = lambda *_: None
+                self._compute([_Item(payload, len(payload), future, now, float("inf"))], now)
+            elif not isinstance(payload, np.ndarray):  # a CUDA context survives no fork
+                self._decode(payload)
 
-        self._admit(1)
         try:
             alive = await suspect.survives(work, timeout or 60.0)
         except TimeoutError:

@@ -3,7 +3,7 @@ die of it, before this worker looks at it.
 
 A balancer that asks elsewhere when no answer came cannot know why none came: a worker that somebody killed and a
 picture that kills whoever decodes it look the same from outside. It marks its second try (`HEADER`), and only those
-pay for the trial: a fork, and the work done twice.
+pay for the trial: a fork, and the work done twice. Jobs do the same with the picture at which a worker left one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ async def survives(work: Callable[[], object], seconds: float) -> bool:
     """Whether a copy of this process outlives `work`. An exception is no death: the worker will meet it again, and
     answer. Raises TimeoutError where it takes longer than `seconds`.
 
-    Call it where no other thread of this process computes: a copy has only the thread that made it.
+    The copy has only the thread that made it: what `work` needs must not wait for another one.
     """
     child = os.fork()
     if child == 0:
