@@ -280,7 +280,8 @@ def _clean_svg(svg: str) -> tuple[str, float, float]:
         # The frame sets one font for the whole drawing; matplotlib repeats its list of families on every text.
         text = re.sub(r"; font-family: [^;\"]*", "", text)
         text = re.sub(r" transform=\"rotate\(-0 [^\"]*\"", "", text)
-        pieces[i] = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+        # Coordinates stand in tags; a label such as 0.075 stands between them and keeps its digits.
+        pieces[i] = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), text)
     return re.sub(r"\n\s*", "\n", "".join(pieces)).strip(), float(box.group(1)), float(box.group(2))
 
 

@@ -97,6 +97,16 @@ def test_every_axis_text_follows_the_page(figure):
     assert len(fills) > 8 and all("fill: currentColor" in fill for fill in fills)
 
 
+def test_a_label_keeps_its_digits_and_a_coordinate_loses_them():
+    figure, axes = plt.subplots(figsize=(3, 2))
+    axes.plot([0, 1 / 3], [0, 1 / 7])
+    axes.text(0.1, 0.1, "from 0.075 to 0.12345")
+    drawn = plots.figure_html(figure, ALT)
+    plt.close(figure)
+    assert "from 0.075 to 0.12345" in drawn
+    assert not re.search(r' (?:points|d|x|y)="[^"]*\d\.\d{3}', drawn)
+
+
 def test_same_figure_twice_shares_no_id(figure):
     ids = [set(re.findall(r' id="([^"]+)"', plots.figure_html(figure, ALT))) for _ in range(2)]
     assert ids[0] and not ids[0] & ids[1]
