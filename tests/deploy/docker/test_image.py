@@ -80,8 +80,8 @@ def test_the_image_serves_says_that_it_is_well_and_drains(container):
             assert json.loads(answer.read())["label"] == "scratches"
         check = config["Healthcheck"]["Test"]
         assert check[0] == "CMD" and subprocess.run([*inside, *check[1:]], check=False).returncode == 0
-        (service,) = [child for child in psutil.Process(process.pid).children(recursive=True)
-                      if child.cmdline() == config["Cmd"]]  # fmt: skip
+        inner = psutil.Process(process.pid).children(recursive=True)
+        (service,) = [child for child in inner if child.cmdline()[1:] == config["Cmd"][1:]]
         assert service.uids().real == 10001
         service.terminate()
         assert process.wait(60) == 0
