@@ -15,7 +15,8 @@ from cvprod.contract import Contract
 from cvprod.repo import root
 
 FOLDER = root() / "deploy" / "monitoring" / "rules"
-#: Our own promise, which the plant did not ask for: the share of callers that may get a 5xx.
+#: Our own promise, which the plant did not ask for: the share of callers that may get a 5xx or, within the contract's
+#: load, a refusal.
 UNAVAILABLE = 0.001
 #: What a 99th percentile leaves over.
 SLOW = 0.01
@@ -79,10 +80,25 @@ def slow_ratio(window: str, limit_s: float) -> str:
     )
 
 
+#: What was refused for lack of time while the line asked for no more than the contract promises to carry.
+REFUSED_WITHIN = "inspection:refused_within_contract:rate5m"
+
+
+def refused_within(tiles_per_s: float) -> str:
+    """PromQL: refusals a second, where no more was asked for than `tiles_per_s`; 0 where more was."""
+    tiles = "(sum(rate(cvprod_batch_images_sum[5m])) or vector(0))"
+    refused = '(sum(rate(cvprod_rejected_total{reason="overloaded"}[5m])) or vector(0))'
+    return f"{refused}\n* ({tiles} + {refused} <= bool {tiles_per_s:g})"
+
+
 def failed_ratio(window: str) -> str:
-    """PromQL: share of callers at the balancer that got a 5xx."""
+    """PromQL: share of callers at the balancer that got a 5xx, or a refusal although the contract's load was kept."""
     every = 'haproxy_frontend_http_responses_total{proxy="inspection"'
-    return f'sum(rate({every}, code="5xx"}}[{window}]))\n/ sum(rate({every}}}[{window}]))'
+    return (
+        f'(\n  sum(rate({every}, code="5xx"}}[{window}]))\n'
+        f"    + (avg_over_time({REFUSED_WITHIN}[{window}]) or vector(0))\n)\n"
+        f"/ sum(rate({every}}}[{window}]))"
+    )
 
 
 def burn_alerts(
@@ -154,8 +170,14 @@ def files(contract: Contract) -> dict[str, str]:
         ),
         "inspection-availability": (
             "Availability is measured where the callers are: at the balancer, which has tried elsewhere before it\n"
-            "says 5xx, and which also answers when no service is left to count anything.",
-            records("failed", failed_ratio),
+            "says 5xx, and which also answers when no service is left to count anything. It counts a 429 among 4xx,\n"
+            "so refusals are the services' own count: failures as long as the line keeps to "
+            f"{contract.tiles_per_s.limit:g} tiles/s.\n"
+            "More was never promised; that is Overload's. What came too late is a 504, and so a 5xx.",
+            [
+                f"- record: {REFUSED_WITHIN}\n  expr: |\n{_indent(refused_within(contract.tiles_per_s.limit), 4)}",
+                *records("failed", failed_ratio),
+            ],
         ),
         "inspection-latency-slo": (
             f"{SLOW:g} is what the contract's 99th percentile leaves.",

@@ -23,8 +23,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from . import images
-from .errors import DeadlineExceeded, Draining, InvalidImage, Overloaded
+from . import images, suspect
+from .errors import DeadlineExceeded, Draining, InvalidImage, Overloaded, ServiceError
 from .model import Model
 
 #: Pixels, or bytes, of all pictures of a request. With more they are decoded in a thread: they would hold up the loop
@@ -130,8 +130,10 @@ class Engine:
     async def inspect(self, pictures: Sequence[bytes], *, timeout: float | None = None) -> Result:
         """Decode and classify encoded pictures. A bad one among them is in `faults` by its index; ignore its row.
 
-        Raises Overloaded, DeadlineExceeded, Draining.
+        Raises Overloaded, DeadlineExceeded, Draining; ServiceError (worker-killed), see `_try_out`.
         """
+        if suspect.second_try.get():
+            await self._try_out(pictures, timeout)
         large = [max(images.claimed(data), len(data)) for data in pictures]  # two kilobytes may say 4096 x 4096
         if sum(large) <= LARGE:
             return await self._enqueue(pictures, len(pictures), timeout)
@@ -149,7 +151,9 @@ class Engine:
         return await self._enqueue(tiles, len(pictures), left, faults, spent * 1e3)
 
     async def infer(self, tiles: np.ndarray, *, timeout: float | None = None) -> Result:
-        """Classify tensors: uint8 or float32 (n, 1, 96, 96). Raises Overloaded, DeadlineExceeded, Draining."""
+        """Classify tensors: uint8 or float32 (n, 1, 96, 96). Raises as `inspect` does."""
+        if suspect.second_try.get():
+            await self._try_out(tiles, timeout)
         return await self._enqueue(tiles, len(tiles), timeout)
 
     def touch(self) -> None:
@@ -199,6 +203,25 @@ class Engine:
         return not self._queue and not self._in_threads
 
     # how it works
+
+    async def _try_out(self, payload: Sequence[bytes] | np.ndarray, timeout: float | None) -> None:
+        """A request that comes a second time. Raises ServiceError (worker-killed) where it kills whoever looks."""
+        self._admit(len(payload))
+        now, future = time.perf_counter(), asyncio.get_running_loop().create_future()
+
+        def work() -> None:
+            if "CUDAExecutionProvider" not in self.model.session.get_providers():
+                self._observe = lambda *_: None
+                self._compute([_Item(payload, len(payload), future, now, float("inf"))], now)
+            elif not isinstance(payload, np.ndarray):  # a CUDA context survives no fork
+                self._decode(payload)
+
+        try:
+            alive = await suspect.survives(work, timeout or 60.0)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+        if not alive:
+            raise ServiceError("worker-killed")
 
     def _admit(self, n: int) -> None:
         if self.draining:

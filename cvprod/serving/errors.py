@@ -55,6 +55,9 @@ KINDS: dict[str, Kind] = {
     ),
     "draining": Kind(503, "This worker is going down", "Try again; another one will answer."),
     "model-refused": Kind(422, "Model refused", "The old model keeps serving; see the detail."),
+    "worker-killed": Kind(
+        500, "This request ends whoever reads it", "Do not send it again. Keep the picture, and report the request id."
+    ),
     "internal": Kind(500, "Something is broken here", "Report the request id."),
 }
 

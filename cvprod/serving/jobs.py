@@ -29,6 +29,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from . import suspect
 from .context import Context
 from .errors import ServiceError
 from .images import without_metadata
@@ -231,6 +232,14 @@ class Held:
 
         return cast(BinaryIO, open(name, mode, opener=beside))
 
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        try:
+            os.stat(name, dir_fd=self._folder)
+        except FileNotFoundError:
+            return False
+        return True
+
     def cancelled(self) -> bool:
         """Whether the job has been deleted: it is marked, or its path leads elsewhere or nowhere."""
         try:
@@ -266,19 +275,23 @@ class Runner:
             taken = await asyncio.to_thread(self._take, held, stack)
             if taken is None:
                 return  # another worker has it
-            results, done, images = taken
+            results, done, images, again = taken
             for i in range(done, images):
                 data = await asyncio.to_thread(self._picture, held, i)
                 if data is None:
                     return
+                # Who had the job before may have died of this very picture.
+                suspect.second_try.set(again and i == done)
                 line = await self._look(data, i) + b"\n"
                 await asyncio.to_thread(self._write, results, line)
             if await asyncio.to_thread(self._finish, held):
                 log.info("job", extra={"event": "job-done", "images": images})
 
     @staticmethod
-    def _take(held: Held, stack: contextlib.ExitStack) -> tuple[BinaryIO, int, int] | None:
-        """The file of results, ready to be written on, how many there are and shall be; None if the job is taken."""
+    def _take(held: Held, stack: contextlib.ExitStack) -> tuple[BinaryIO, int, int, bool] | None:
+        """The file of results, ready to be written on, how many there are and shall be, and whether somebody may have
+        begun before; None if the job is taken."""
+        again = held.has("lock")
         lock = stack.enter_context(held.open("lock", "wb"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -289,7 +302,7 @@ class Runner:
         text = results.read()
         results.truncate(text.rfind(b"\n") + 1)
         with held.open("job.json") as file:
-            return results, text.count(b"\n"), json.loads(file.read())["images"]
+            return results, text.count(b"\n"), json.loads(file.read())["images"], again
 
     @staticmethod
     def _picture(held: Held, index: int) -> bytes | None:
@@ -323,6 +336,8 @@ class Runner:
             except ServiceError as problem:
                 if problem.slug == "draining":
                     raise asyncio.CancelledError from None
+                if problem.slug == "worker-killed":
+                    return encode(not_an_image(index, problem.document()))
                 await asyncio.sleep(0.05)
                 continue
             (verdict,) = self.app.judged(result, route="/v1/jobs", received=received)

@@ -17,7 +17,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
-from cvprod.serving import metrics
+from cvprod.serving import metrics, suspect
 from cvprod.serving.api import shedding
 from cvprod.serving.api.fastapi_app import make_api
 from cvprod.serving.api.forms import unsupported
@@ -68,6 +68,7 @@ class App(Context):
             return
         start = scope.get("arrived") or time.perf_counter()
         headers = dict(scope["headers"])
+        suspect.second_try.set(suspect.HEADER in headers)
         given = headers.get(b"x-request-id", b"")
         request_id = given.decode() if REQUEST_ID.fullmatch(given) else self.new_id()
         path = scope["path"]

@@ -223,8 +223,8 @@ def inspection() -> model.Dashboard:
         ),
         graph(
             "Second tries", "Requests that one service lost and another answered.",
-            {"retries": f'sum(rate(haproxy_backend_retry_warnings_total{{proxy="services"}}[{rate}]))',
-             "redispatches": f'sum(rate(haproxy_backend_redispatch_warnings_total{{proxy="services"}}[{rate}]))'},
+            {"retries": f'sum(rate(haproxy_backend_retry_warnings_total{{proxy="tries"}}[{rate}]))',
+             "redispatches": f'sum(rate(haproxy_backend_redispatch_warnings_total{{proxy="tries"}}[{rate}]))'},
             "reqps",
         ),
         graph(

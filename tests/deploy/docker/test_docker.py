@@ -39,6 +39,23 @@ def test_rules_of_the_house():
     assert "--require-hashes" in TEXT and "latest" not in TEXT and not re.search(r"(?i)secret|password|token", TEXT)
 
 
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.gpu"])
+def test_labels_say_what_it_is_and_where_it_came_from(name):
+    text = (DOCKER / name).read_text()
+    said = dict(re.findall(r'org\.opencontainers\.image\.(\w+)=("[^"]+"|\S+)', text))
+    assert set(said) == {"title", "description", "licenses", "version", "revision", "source"}
+    for label, argument in (("version", "VERSION"), ("revision", "REVISION"), ("source", "SOURCE")):
+        assert said[label] == f"${{{argument}}}" and re.search(rf"^ARG .*\b{argument}=", text, re.M)
+    assert text.index("LABEL") > text.rindex("RUN "), "a new commit costs no layer"
+
+
+def test_ci_builds_on_the_same_base_and_fills_the_labels():
+    workflow = (root() / ".github/workflows/image.yml").read_text()
+    (base,) = set(re.findall(r"\bbase=(\S+)", workflow))
+    assert f"ARG PYTHON_IMAGE={base}\n" in TEXT
+    assert all(f"--build-arg {name}=" in workflow for name in ("PYTHON_IMAGE", "VERSION", "REVISION", "SOURCE"))
+
+
 @pytest.mark.parametrize("name", ["README.md", "Dockerfile", "Dockerfile.gpu"])
 def test_commands_publish_on_this_machine_alone(name):
     text = (DOCKER / name).read_text()

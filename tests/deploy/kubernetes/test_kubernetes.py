@@ -9,6 +9,7 @@ import contextlib
 import copy
 import functools
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -22,6 +23,7 @@ import urllib.request
 from pathlib import Path
 
 import kubernetes_validate
+import numpy as np
 import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
@@ -30,6 +32,7 @@ from cvprod import contract
 from cvprod.repo import root
 from cvprod.serving import metrics, settings
 from cvprod.stack import peers
+from cvprod.traffic import queueing
 
 DEPLOY, BUILD = root() / "deploy", root() / "_build/kubernetes"
 KUBERNETES, KSERVE, KUBERAY = DEPLOY / "kubernetes", DEPLOY / "kserve", DEPLOY / "ray/kuberay"
@@ -59,6 +62,9 @@ def render(folder: Path) -> list[dict]:
 def of(objects, *kinds):
     return [o for o in objects if o["kind"] in kinds]
 
+
+#: Kinds that lie in no namespace.
+CLUSTER = ("Namespace", "PriorityClass")
 
 # --- Quantities, labels, expressions ---
 
@@ -237,7 +243,7 @@ def _ports(pod: dict) -> dict[str, int]:
 def _workload_faults(objects):
     deployments = of(objects, "Deployment")
     accounts = {o["metadata"]["name"] for o in of(objects, "ServiceAccount")}
-    if spread := {o["metadata"].get("namespace") for o in objects if o["kind"] != "Namespace"} - {"inspection"}:
+    if spread := {o["metadata"].get("namespace") for o in objects if o["kind"] not in CLUSTER} - {"inspection"}:
         yield f"objects outside the namespace: {spread}"
     for deployment in deployments:
         name, spec = deployment["metadata"]["name"], deployment["spec"]
@@ -445,11 +451,62 @@ def test_canary_differs_by_name_track_and_image_alone():
     stable, canary = sorted(
         of(render(KUBERNETES / "overlays/gateway"), "Deployment"), key=lambda d: len(d["metadata"]["name"])
     )
-    assert canary["metadata"]["name"] == "inspection-canary" and canary["spec"].pop("replicas") == 1
+    assert canary["metadata"]["name"] == "inspection-canary" and canary["spec"].pop("replicas") == 0, (
+        "no core is kept for what has no traffic"
+    )
     for deployment in (stable, canary):
         deployment["spec"]["template"]["spec"]["containers"][0].pop("image")
     as_stable = json.dumps(canary["spec"]).replace('"canary"', '"stable"').replace("inspection-canary-", "inspection-")
     assert json.loads(as_stable) == stable["spec"]
+
+
+def test_a_canary_gets_pods_with_its_weight():
+    """In all that is shipped: no weight without pods, no pods without weight."""
+    for folder in ("overlays/gateway", "overlays/production", "rollout/weights"):
+        objects = render(KUBERNETES / folder)
+        (canary,) = (d for d in of(objects, "Deployment") if d["metadata"]["name"] == "inspection-canary")
+        weights = {b["weight"] for route in of(objects, "HTTPRoute", "GRPCRoute") for rule in route["spec"]["rules"]
+                   for b in rule.get("backendRefs", []) if b["name"] == "inspection-canary"}  # fmt: skip
+        assert len(weights) == 1, "one share on every route"
+        stable = 3  # the autoscalers' least
+        assert canary["spec"]["replicas"] == -(-stable * max(weights) // 100), folder
+
+
+def test_production_comes_before_batch_work():
+    objects = render(KUBERNETES / "overlays/production")
+    (priority,) = of(objects, "PriorityClass")
+    assert priority["value"] > 0 and not priority["globalDefault"]
+    assert {_pod(d)["priorityClassName"] for d in of(objects, "Deployment")} == {priority["metadata"]["name"]}
+
+
+def test_what_a_pod_is_planned_to_carry_follows_from_what_a_tile_costs():
+    """KEDA, KServe and the alert have the number that capacity.py derives, and a simulation keeps the contract with it,
+    but not with a third more."""
+    capacity = importlib.util.spec_from_file_location("capacity", KUBERNETES / "capacity.py")
+    made = importlib.util.module_from_spec(capacity)
+    capacity.loader.exec_module(made)
+    limit = LIMITS.p99_latency_ms.limit / 1e3
+    carried = made.planned(made.CORES, made.SECONDS_A_TILE, limit)
+    objects = render(KUBERNETES / "overlays/production")
+    (scaled,), (rules,) = of(objects, "ScaledObject"), of(objects, "PrometheusRule")
+    (service,) = of(render(KSERVE), "InferenceService")
+    external = service["spec"]["predictor"]["autoScaling"]["metrics"][0]["external"]
+    assert float(scaled["spec"]["triggers"][0]["metadata"]["threshold"]) == carried
+    assert float(external["target"]["value"]) == carried
+    (few,) = (r for g in rules["spec"]["groups"] for r in g["rules"] if r.get("alert") == "TooFewPods")
+    assert f"* {carried} <" in few["expr"]
+    for deployment in of(objects, "Deployment"):
+        assert quantity(_container(deployment)["resources"]["limits"]["cpu"]) == made.CORES
+
+    def late(rate):
+        times = queueing.arrivals(rate, 200_000 / rate, seed=3)
+        takes = np.random.default_rng(4).exponential(made.SECONDS_A_TILE, times.size)
+        waits = queueing.simulate(times, takes, made.CORES) - times - takes
+        return np.mean(waits > made.SHARE * limit - made.SECONDS_A_TILE)
+
+    assert late(carried) < 0.0115 and late(1.33 * carried) > 0.015
+    with pytest.raises(ValueError, match="leaves no time"):
+        made.share(2, 0.02, 0.006 - 0.02)
 
 
 def test_digests_of_the_tracks_are_set_one_by_one(tmp_path):
@@ -596,7 +653,7 @@ PLANTED = {
     ),
     "the contract's tiles_per_s": change("PrometheusRule")(
         lambda o, _: put(
-            o["spec"]["groups"][1]["rules"][1], "expr", "kube_deployment_status_replicas_available * 161 < 300"
+            o["spec"]["groups"][1]["rules"][1], "expr", "kube_deployment_status_replicas_available * 276 < 300"
         )
     ),
     "the contract's 10": change("PrometheusRule")(
@@ -848,7 +905,8 @@ def test_rules_fire_on_known_numbers(tmp_path):
     (rules,) = of(render(KUBERNETES / "overlays/production"), "PrometheusRule")
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules["spec"]))
     pod = 'namespace="inspection", job="{}", route="/v1/inspect"'
-    few, slow = "TooFewPods", "TrackOverContract"
+    few, slow, stopped = "TooFewPods", "TrackOverContract", "PodsThrottled"
+    pods = 'namespace="inspection", container="inspection", pod="{}"'
     inputs = [
         {
             "series": 'kube_deployment_status_replicas_available{namespace="inspection", deployment="inspection"}',
@@ -866,6 +924,11 @@ def test_rules_fire_on_known_numbers(tmp_path):
             "series": 'container_memory_working_set_bytes{namespace="inspection", container="inspection", pod="a"}',
             "values": "230000000x40",
         },
+        # Of 600 periods a minute pod a was stopped in 12, pod b in 3.
+        *(
+            {"series": f"container_cpu_cfs_{what}periods_total{{{pods.format(pod)}}}", "values": f"0+{number}x40"}
+            for pod, what, number in (("a", "", 600), ("a", "throttled_", 12), ("b", "", 600), ("b", "throttled_", 3))
+        ),
     ]
 
     def fired(name):
@@ -874,11 +937,12 @@ def test_rules_fire_on_known_numbers(tmp_path):
 
     def alert(name, **labels):
         own, says = fired(name)
-        values = {few: "161", slow: "5%"}
+        values = {few: "276", slow: "5%", stopped: "2%"}
         filled = {
             key: text.replace("{{ $value }}", values[name])
             .replace("{{ $value | humanizePercentage }}", values[name])
             .replace("{{ $labels.job }}", labels.get("job", ""))
+            .replace("{{ $labels.pod }}", labels.get("pod", ""))
             for key, text in says.items()
         }
         return {"exp_labels": own | labels, "exp_annotations": filled}
@@ -888,7 +952,7 @@ def test_rules_fire_on_known_numbers(tmp_path):
         {
             "eval_time": "20m",
             "alertname": few,
-            "exp_alerts": [alert(few, namespace="inspection", deployment="inspection")],
+            "exp_alerts": [alert(few)],
         },
         {
             "eval_time": "30m",
@@ -896,11 +960,19 @@ def test_rules_fire_on_known_numbers(tmp_path):
             "exp_alerts": [alert(slow, namespace="inspection", job="inspection-canary")],
         },
         {"eval_time": "30m", "alertname": "MemoryNearLimit", "exp_alerts": []},
+        {"eval_time": "30m", "alertname": stopped, "exp_alerts": [alert(stopped, pod="a")]},
     ]
+    # kube-state-metrics, or the Deployment, is gone.
+    nobody = alert(few)
+    nobody["exp_annotations"]["summary"] = nobody["exp_annotations"]["summary"].replace("276", "0")
+    absent = [{"eval_time": "5m", "alertname": few, "exp_alerts": [nobody]}]
     tests = {
         "rule_files": ["rules.yml"],
         "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": inputs, "alert_rule_test": checks}],
+        "tests": [
+            {"interval": "1m", "input_series": inputs, "alert_rule_test": checks},
+            {"interval": "1m", "input_series": [{"series": "up", "values": "1x10"}], "alert_rule_test": absent},
+        ],
     }
     (tmp_path / "tests.yml").write_text(yaml.safe_dump(tests))
     done = run("promtool", "check", "rules", tmp_path / "rules.yml")

@@ -246,9 +246,13 @@ WRONG_RULES = {
     "refusals are overload, and do not make the service look quick": (
         "slo.yml", '{route="/v1/inspect", code=~"200|504"}[5m]', '{route="/v1/inspect"}[5m]'
     ),
-    "refused callers do not burn the availability": (
+    "what callers do wrong does not burn the availability": (
         "slo.yml", 'proxy="inspection", code="5xx"', 'proxy="inspection", code=~"[45]xx"'
     ),
+    "refusals burn the availability where the contract's load is kept": (
+        "slo.yml", "avg_over_time(inspection:refused_within_contract:rate5m[5m])", "vector(0)"
+    ),
+    "refusals beyond the contract's load burn nothing": ("slo.yml", "<= bool 322", ">= bool 0"),
     "drift is a ticket that names the detector": ("alerts.yml", "cvprod_drift_score > on", "cvprod_drift_score < on"),
     "a monitor that judges nothing is reported": (
         "alerts.yml", "unless on () (time() - max(cvprod", "unless on () (time() >= max(cvprod"
