@@ -16,6 +16,7 @@ from cvprod_site import (
     mathml,
     numbers,
     pages,
+    predict,
 )
 
 CHAPTER = re.compile(r"notebooks/\d\d_")
@@ -52,6 +53,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-get-updated", numbers.renumber, priority=900)  # after Sphinx's own count, at 500
     app.connect("doctree-read", hardware_cells.label)
     app.connect("doctree-read", failed_cells.warn)
+    app.connect("doctree-read", predict.insert)
     app.connect("html-page-context", pages.describe)
     app.connect("html-page-context", discovery.introduce)
     app.connect("html-page-context", landing.fill)

@@ -15,6 +15,7 @@ ONLY_WITH = {
     r"sphinx-design|design-tabs": r'class="[^"]*\bsd-',
     r"togglebutton|toggleHint|toggleOpenOnPrint": r'class="[^"]*\b(?:toggle|dropdown admonition|admonition dropdown)\b',
     r"checklist\.js": r'class="task-list-item-checkbox',
+    r"predict\.js": r'class="cv-predict"',
     r"clipboard\.min\.js|copybutton": r'class="highlight',
 }
 SEARCH_ONLY = r"searchtools\.js|language_data\.js|searchindex\.js"
