@@ -146,9 +146,8 @@ def _number(question: Question, pattern: str, how: Mapping, rows: pd.DataFrame) 
     found = [row for _, row in rows.iterrows() if fnmatchcase(row["name"], pattern)]
     if len(found) > 1:
         names = ", ".join(row["name"] for row in found)
-        raise QuestionError(
-            f"{PLACE.name}, chapter {question.chapter}, {question.before}: {pattern!r} means several rows: {names}. Name one."
-        )
+        where = f"{PLACE.name}, chapter {question.chapter}, {question.before}"
+        raise QuestionError(f"{where}: {pattern!r} means several rows: {names}. Name one.")
     if not found:
         return None
     value = found[0][how["of"]]
