@@ -11,9 +11,9 @@ STORED = {".png", ".jpg", ".woff", ".woff2", ".gz", ".zip"}
 
 def write(app, exception: Exception | None) -> None:
     """After everything else of the build: pack the site, without the archive itself."""
-    if exception or app.builder.format != "html":
-        return
-    pack(Path(app.outdir))
+    whole = "book/status" in app.env.found_docs  # the page that leads to it; one chapter alone is not packed
+    if not exception and app.builder.format == "html" and whole:
+        pack(Path(app.outdir))
 
 
 def pack(site: Path) -> Path:

@@ -23,7 +23,8 @@ def terms(path: Path) -> list[str]:
 
 def pattern(term: str) -> re.Pattern[str]:
     """What counts as a use of a term: itself in either case of its first letter, over a line's end, or its plural."""
-    first = f"[{term[0].upper()}{term[0].lower()}]" if term[0].isalpha() and not term[:2].isupper() else re.escape(term[0])
+    either = term[0].isalpha() and not term[:2].isupper()
+    first = f"[{term[0].upper()}{term[0].lower()}]" if either else re.escape(term[0])
     rest = r"\s+".join(re.escape(part) for part in term[1:].split())
     return re.compile(rf"(?<![\w/-]){first}{rest}s?(?![\w/-])")
 
@@ -43,8 +44,8 @@ def link(app, doctree: nodes.document) -> None:
         for term, wanted in patterns:
             used = None if term in places else wanted.search(text)
             if used:
+                places[term] = _section(text)
                 _put(text, used, term, docname)
-                places[term] = _section(text, doctree)
                 break  # the text is in three pieces now: one link in a stretch of words is enough
 
 
@@ -54,10 +55,13 @@ def _all(env) -> dict[str, dict[str, str]]:
     return env.cvprod_terms
 
 
+NO_PROSE = (nodes.reference, addnodes.pending_xref, nodes.literal, nodes.title, nodes.raw, nodes.table)
+
+
 def _prose(text: nodes.Text) -> bool:
     above, inside = text.parent, False
     while above is not None:
-        if isinstance(above, (nodes.reference, addnodes.pending_xref, nodes.literal, nodes.title, nodes.raw, nodes.table)):
+        if isinstance(above, NO_PROSE):
             return False
         if isinstance(above, nodes.section) and above[0].astext().casefold() in SILENT:
             return False
@@ -66,7 +70,7 @@ def _prose(text: nodes.Text) -> bool:
     return inside
 
 
-def _section(text: nodes.Text, doctree: nodes.document) -> str:
+def _section(text: nodes.Text) -> str:
     above = text.parent
     while above is not None and not (isinstance(above, nodes.section) and above["ids"]):
         above = above.parent
@@ -80,11 +84,9 @@ def _put(text: nodes.Text, used: re.Match[str], term: str, docname: str) -> None
         refexplicit=True, refwarn=True, refdoc=docname,
     )  # fmt: skip
     pieces = [nodes.Text(words[: used.start()]), cross, nodes.Text(words[used.end() :])]
-    parent, place = text.parent, text.parent.index(text)
+    parent = text.parent
+    place = next(place for place, child in enumerate(parent) if child is text)
     parent[place : place + 1] = [piece for piece in pieces if not isinstance(piece, nodes.Text) or str(piece)]
-    cross.parent = parent
-    # Where the words were, `_section` still has to find its way up.
-    text.parent = parent
 
 
 def forget(app, env, docname: str) -> None:
@@ -108,7 +110,9 @@ def back(app, pagename: str, templatename: str, context: dict, doctree: object) 
             uses.setdefault(term, []).append(f'<a href="../{docname}.html#{html.escape(anchor)}">{number}</a>')
 
     def told(entry: re.Match[str]) -> str:
-        term = " ".join(html.unescape(re.sub(r"<a class=\"headerlink\".*?</a>|<[^>]*>", "", entry[1], flags=re.S)).split())
+        term = " ".join(
+            html.unescape(re.sub(r"<a class=\"headerlink\".*?</a>|<[^>]*>", "", entry[1], flags=re.S)).split()
+        )
         found = uses.get(term)
         if not found:
             return entry[0]

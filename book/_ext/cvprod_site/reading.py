@@ -19,7 +19,7 @@ _OUTPUT = re.compile(
 )
 _TABLE = re.compile(r'<div class="cv-table" [^>]*>.*?</table></div>', re.S)
 _HEADING = re.compile(
-    r'(<h[23]>)(.*?)(<a class="headerlink" href="#([^"]*)"[^>]*>.*?</a>)(</h[23]>)',
+    r'(<h[23]>)((?:(?!</h[23]>).)*?)(<a class="headerlink" href="#([^"]*)"[^>]*>.*?</a>)(</h[23]>)',
     re.S,
 )
 
@@ -86,5 +86,7 @@ def _reported(heading: re.Match[str], pagename: str) -> str:
         "body": f"Page: {pagename}.html#{anchor}\n\nWhat is wrong, and what should it say?\n",
     })  # fmt: skip
     label = html.escape(f"Report this section: {words}")
-    report = f'<a class="cv-report" href="{repository()}/issues/new?{html.escape(asked)}" aria-label="{label}">Report</a>'
+    report = (
+        f'<a class="cv-report" href="{repository()}/issues/new?{html.escape(asked)}" aria-label="{label}">Report</a>'
+    )
     return f"{opened}{text}{link}{report}{closed}"

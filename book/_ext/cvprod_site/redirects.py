@@ -23,7 +23,9 @@ def read(path: Path) -> dict[str, str]:
         if not words:
             continue
         if len(words) != 2 or not all(word.endswith(".html") for word in words) or ".." in line:
-            raise RedirectError(f"{path}, line {number}: write 'old.html new.html', from the site's root, not {line!r}.")
+            raise RedirectError(
+                f"{path}, line {number}: write 'old.html new.html', from the site's root, not {line!r}."
+            )
         if words[0] in found:
             raise RedirectError(f"{path}, line {number}: {words[0]} is redirected twice.")
         found[words[0]] = words[1]
@@ -36,7 +38,7 @@ def write(app, exception: Exception | None) -> None:
     if exception or app.builder.format != "html" or not path.is_file():
         return
     out, pages = Path(app.outdir), {f"{name}.html" for name in app.env.found_docs}
-    if not {"book/status.html", "book/live.html"} <= pages:
+    if "book/status.html" not in pages:
         return  # one chapter alone
     for old, new in read(path).items():
         if old in pages:
