@@ -41,12 +41,14 @@ def link(app, doctree: nodes.document) -> None:
     for text in list(doctree.findall(nodes.Text)):
         if not _prose(text):
             continue
-        for term, wanted in patterns:
+        chosen: list[tuple[re.Match[str], str]] = []
+        for term, wanted in patterns:  # the longest first: "dynamic batching" is not a use of "batching"
             used = None if term in places else wanted.search(text)
-            if used:
+            if used and all(used.end() <= other.start() or other.end() <= used.start() for other, _ in chosen):
+                chosen.append((used, term))
                 places[term] = _section(text)
-                _put(text, used, term, docname)
-                break  # the text is in three pieces now: one link in a stretch of words is enough
+        if chosen:
+            _put(text, sorted(chosen, key=lambda use: use[0].start()), docname)
 
 
 def _all(env) -> dict[str, dict[str, str]]:
@@ -77,13 +79,17 @@ def _section(text: nodes.Text) -> str:
     return above["ids"][0] if above is not None else ""
 
 
-def _put(text: nodes.Text, used: re.Match[str], term: str, docname: str) -> None:
-    words = str(text)
-    cross = addnodes.pending_xref(
-        "", nodes.inline("", used[0], classes=["cv-term"]), refdomain="std", reftype="term", reftarget=term,
-        refexplicit=True, refwarn=True, refdoc=docname,
-    )  # fmt: skip
-    pieces = [nodes.Text(words[: used.start()]), cross, nodes.Text(words[used.end() :])]
+def _put(text: nodes.Text, uses: list[tuple[re.Match[str], str]], docname: str) -> None:
+    words, done = str(text), 0
+    pieces: list[nodes.Node] = []
+    for used, term in uses:
+        cross = addnodes.pending_xref(
+            "", nodes.inline("", used[0], classes=["cv-term"]), refdomain="std", reftype="term", reftarget=term,
+            refexplicit=True, refwarn=True, refdoc=docname,
+        )  # fmt: skip
+        pieces += [nodes.Text(words[done : used.start()]), cross]
+        done = used.end()
+    pieces.append(nodes.Text(words[done:]))
     parent = text.parent
     place = next(place for place, child in enumerate(parent) if child is text)
     parent[place : place + 1] = [piece for piece in pieces if not isinstance(piece, nodes.Text) or str(piece)]
