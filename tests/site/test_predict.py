@@ -201,6 +201,28 @@ def test_built_pages_ask_and_answer(site):
             assert form.get("data-right") == str(found.right), question.ask
 
 
+def test_choice_is_kept_and_the_answer_opens(browser, tmp_path):
+    from chromium import Site
+
+    forms = [predict.markup(_question(RATIO, tmp_path, ask=ask), predict.Answer(2, "9 < 10")) for ask in ("A?", "B?")]
+    script = (ROOT / "book/_static/predict.js").read_text()
+    (tmp_path / "index.html").write_text(
+        f'<!doctype html><html lang="en"><link rel="icon" href="data:,"><title>A page</title>{"".join(forms)}'
+        f"<script>{script}</script></html>"
+    )
+    look = """[...document.querySelectorAll("form")].map(form => [form.querySelector("details").open,
+        form.querySelector("input:checked")?.value ?? null, form.querySelector(".cv-predict-said").textContent])"""
+    with Site(tmp_path) as server:
+        browser.open(server.address)
+        assert browser.run(look) == [[False, None, ""]] * 2
+        browser.run("document.querySelectorAll('input')[2].click(); document.querySelectorAll('input')[3].click()")
+        said = browser.run(look)
+        assert [form[:2] for form in said] == [[True, "2"], [True, "0"]] and said[0][2] != said[1][2]
+        browser.open(server.address)
+        kept = browser.run(look)
+        assert [form[1:] for form in kept] == [form[1:] for form in said] and not browser.complaints()
+
+
 SCRIPT = """
 const predict = require(process.argv[1]);
 const out = [predict.said("1", "1"), predict.said("0", "1"), predict.said("0", undefined)];
