@@ -63,6 +63,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("doctree-read", glossary.link)
     app.connect("env-purge-doc", glossary.forget)
     app.connect("env-merge-info", glossary.merge)
+    app.connect("html-page-context", assets.mark)
     app.connect("html-page-context", pages.describe)
     app.connect("html-page-context", discovery.introduce)
     app.connect("html-page-context", landing.fill)

@@ -95,11 +95,11 @@ def bundle(static: Path) -> None:
     (static / BUNDLE).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
 
 
-def version(confdir: Path) -> str:
-    """What changes with the sheets: the book's own one, and the versions of what the others come from."""
-    own = (confdir / "book/_static/custom.css").read_bytes()
+def mark(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Tell a page's template what changes with the sheet: the book's own part, and the versions of the others."""
+    own = (Path(app.srcdir) / "book/_static/custom.css").read_bytes()
     others = "".join(metadata.version(name) for name in ("pydata-sphinx-theme", "sphinx-book-theme", "myst-nb"))
-    return hashlib.sha256(own + others.encode()).hexdigest()[:8]
+    context["cv_sheet"] = hashlib.sha256(own + others.encode()).hexdigest()[:8]
 
 
 def used_rules(sheet: str, used: set[str]) -> str:

@@ -2,7 +2,6 @@
 
 import html
 import re
-from pathlib import Path
 
 from bs4 import BeautifulSoup
 from docutils import nodes
@@ -44,7 +43,6 @@ SEARCH_ONLY = r"searchtools\.js|language_data\.js|searchindex\.js"
 
 def describe(app, pagename: str, templatename: str, context: dict, doctree: nodes.document | None) -> None:
     """Give the page a meta description: its own, or the first paragraph that says something."""
-    context["cv_sheet"] = assets.version(Path(app.srcdir))
     if 'name="description"' in context.get("metatags", ""):
         return
     text = ""
