@@ -130,8 +130,8 @@ def verdicts(rows: pd.DataFrame, contract: Contract) -> HTML:
         {
             "limit": [_amount(check.name, check.limit) for check in now],
             "today": [_judged(check) for check in now],
-            "measured in": [sources.get(check.name, "") for check in now],
             "at first": [_judged(check) for check in first],
+            "today's from": [sources.get(check.name, "") for check in now],
         },
         index=pd.Index([_WORDS[check.name] for check in now], name="the plant asks"),
     )
@@ -166,7 +166,7 @@ def journey(rows: pd.DataFrame, contract: Contract) -> HTML:
         return HTML("<p><em>Not run here: the figure needs the rows of chapter 2 or 5.</em></p>")
     heights = [len(values) for _, values in panels]
     fig, axes = plt.subplots(
-        len(panels), 1, figsize=(6.2, 0.9 * len(panels) + 0.36 * sum(heights)), height_ratios=heights, squeeze=False
+        len(panels), 1, figsize=(4.4, 0.9 * len(panels) + 0.36 * sum(heights)), height_ratios=heights, squeeze=False
     )
     for axis, (title, values) in zip(axes[:, 0], panels, strict=True):
         numbers = np.array(list(values.values()))
