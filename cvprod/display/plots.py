@@ -257,7 +257,8 @@ def table_html(
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    """A cell's text; what stands between backticks is code, as in the messages that a table may quote."""
+    return re.sub(r"`([^`<>]+)`", r"<code>\1</code>", html.escape(str(value)))
 
 
 def _number(value: object, pattern: str | None) -> str:

@@ -212,3 +212,8 @@ def test_dense_clouds_become_pictures_and_others_stay_drawings(draw):
         plt.close(fig)
         assert made.count("<image ") == pictures
         assert made.count("<use ") < 150 and len(made) < 60_000
+
+
+def test_code_in_a_cell_is_code_and_nothing_else_is_markup():
+    made = plots.table_html(pd.DataFrame({"says": ["run `make <x>` & wait", "a ` alone"]}), "What it says")
+    assert "run <code>make &lt;x&gt;</code> &amp; wait" in made and "a ` alone" in made
