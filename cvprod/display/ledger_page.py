@@ -68,16 +68,18 @@ def summary(rows: pd.DataFrame) -> str:
     if rows.empty:
         todo = f"Run {', '.join(missing)}" if missing else "Run a chapter"
         return f"**The ledger is still empty.** {todo}, or `make book` for the whole book; then run this page again."
-    lines = [f"{len(rows)} rows from {rows['chapter'].nunique()} chapter(s)."]
+    count = rows["chapter"].nunique()
+    lines = [f"{len(rows)} rows from {count} chapter{'' if count == 1 else 's'}."]
     if missing:
         lines.append(f"Not yet run: {', '.join(missing)}.")
     for chapter, best in gains(rows).iterrows():
+        first, last = (_PLAIN.get(name, name) if chapter == 2 else name for name in (best["from"], best["to"]))
         if best["to"] == best["from"]:
-            lines.append(f"\n\nChapter {chapter}: no row is quicker than {best['from']} and sees as well.")
+            lines.append(f"\n\nChapter {chapter}: no row is quicker than {first} and sees as well.")
             continue
         lines.append(
-            f"\n\nChapter {chapter}: from {best['from']} ({best['p50_from']:.3g} ms, {best['mb_from']:.3g} MB) "
-            f"to **{best['to']}** ({best['p50_to']:.3g} ms, {best['mb_to']:.3g} MB): "
+            f"\n\nChapter {chapter}: from {first} ({best['p50_from']:.3g} ms, {best['mb_from']:.3g} MB) "
+            f"to **{last}** ({best['p50_to']:.3g} ms, {best['mb_to']:.3g} MB): "
             f"{best['faster']:.0f} times as fast and {best['smaller']:.0f} times smaller, "
             f"accuracy {best['points']:+.2f} points."
         )
