@@ -25,6 +25,8 @@ from cvprod_site import (
     status,
 )
 
+#: The theme writes its colours of code at the end of a build, with priority 500: what packs files comes after that.
+AFTER_THEME = 900
 CHAPTER = re.compile(r"notebooks/\d\d_")
 #: What shows rows that chapters measured, or where they use a term.
 FOLLOWERS = ("notebooks/ledger", landing.PAGE, status.PAGE, glossary.PAGE)
@@ -71,13 +73,13 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", status.fill)
     app.connect("html-page-context", glossary.back)
     app.connect("html-page-context", reading.times)
-    app.connect("build-finished", assets.slim)
-    app.connect("build-finished", live.write)
-    app.connect("build-finished", landing.front)
-    app.connect("build-finished", redirects.write)
-    app.connect("build-finished", discovery.write)
-    app.connect("build-finished", pwa.write)
-    app.connect("build-finished", archive.write)  # last: it holds what the others made
+    app.connect("build-finished", assets.slim, priority=AFTER_THEME)
+    app.connect("build-finished", live.write, priority=AFTER_THEME)
+    app.connect("build-finished", landing.front, priority=AFTER_THEME)
+    app.connect("build-finished", redirects.write, priority=AFTER_THEME)
+    app.connect("build-finished", discovery.write, priority=AFTER_THEME)
+    app.connect("build-finished", pwa.write, priority=AFTER_THEME)
+    app.connect("build-finished", archive.write, priority=AFTER_THEME)  # last: it holds what the others made
     app.add_html_math_renderer(
         "mathml",
         inline_renderers=(partial(mathml.visit, display=False), None),
