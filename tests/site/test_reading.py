@@ -245,30 +245,6 @@ def test_one_sheet_holds_all_and_its_addresses_still_lead_there(tmp_path):
     assert "gone" not in made and "@charset" not in made and made.index("f.woff") < made.index("a.svg")
 
 
-@pytest.mark.parametrize(
-    "rule",
-    [
-        "p{a:b}", ".used{a:b}", ".gone,.used{a:b}", ".used:not(.gone){a:b}", ":is(.gone,p){a:b}", ".md\\:used{a:b}",
-        '.used[class~=".gone"]{a:b}', "@font-face{src:url(x{y)}", "@keyframes gone{0%{a:b}}",
-        '.used:before{content:"}"}',
-        "@media print{.used{a:b}}", "@import 'x';.used{a:b}", "#some .used>p{a:b}",
-    ],
-)  # fmt: skip
-def test_rule_that_may_be_used_stays(rule):
-    assert assets.without_unused(f".gone{{}}{rule}.gone{{}}", {"used", "md:used"}) == rule
-
-
-@pytest.mark.parametrize("rule", [".gone{a:b}", ".used .gone{a:b}", ".a.gone,.gone p{a:b}", "@media print{.gone{a:b}}"])
-def test_rule_that_no_page_can_use_goes(rule):
-    assert assets.without_unused(f"p{{}}{rule}p{{}}", {"used"}) == "p{}p{}"
-
-
-def test_classes_of_pages_and_words_of_scripts_are_known(tmp_path):
-    (tmp_path / "a.html").write_text('<p class="one two-b"><div class="three">')
-    (tmp_path / "a.js").write_text("element.classList.add('four-d')")
-    assert {"one", "two-b", "three", "four-d"} <= assets.words_in(tmp_path)
-
-
 HEAD = (
     '<html lang="en"><head><link href="../_static/styles/theme.css?digest=1" rel="stylesheet" />'
     '<link rel="stylesheet" href="../_static/pygments.css?v=2" /><link rel="stylesheet" href="../_static/custom.css" />'

@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -93,74 +92,7 @@ def bundle(static: Path) -> None:
 
             whole.append(ADDRESS.sub(moved, path.read_text(encoding="utf-8")))
     text = re.sub(r"@charset [^;]*;|/\*.*?\*/", "", "\n".join(whole), flags=re.S)
-    text = without_unused(text, words_in(static.parent))
     (static / BUNDLE).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
-
-
-def words_in(site: Path) -> set[str]:
-    """Every class of the pages, and every word of the scripts: what a selector may still meet."""
-    words: set[str] = set()
-    for page in site.rglob("*.html"):
-        for classes in re.findall(r'\bclass="([^"]*)"', page.read_text(encoding="utf-8")):
-            words.update(classes.split())
-    for script in site.rglob("*.js"):
-        if script.stat().st_size < 1_000_000:  # the packed model and its runtime name no classes
-            words.update(re.findall(r"[A-Za-z_][\w-]*", script.read_text(encoding="utf-8")))
-    return words
-
-
-def without_unused(sheet: str, words: set[str]) -> str:
-    """The style sheet without the rules whose every selector wants a class that is in no page and no script."""
-    kept, place = [], 0
-    for prelude, body, end in _blocks(sheet):
-        # What stands before the rule's selector, such as an @import, is kept as it is.
-        before, _, selector = prelude.rpartition(";")
-        kept.append(f"{before};" if before else "")
-        if selector.strip().startswith(("@media", "@supports", "@layer", "@container")):
-            inner = without_unused(body, words)
-            kept.append(f"{selector}{{{inner}}}" if inner.strip() else "")
-        elif selector.strip().startswith("@") or any(_may_match(part, words) for part in _parts(selector)):
-            kept.append(f"{selector}{{{body}}}")
-        place = end
-    return "".join(kept) + sheet[place:]
-
-
-def _blocks(sheet: str) -> Iterator[tuple[str, str, int]]:
-    """The outermost {blocks}: what stands before one, what is in it, and where it ends."""
-    depth = start = opened = 0
-    for token in re.finditer(r"""[{}]|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|url\([^)]*\)""", sheet):
-        if token[0] == "{":
-            if depth == 0:
-                opened = token.start()
-            depth += 1
-        elif token[0] == "}":
-            depth -= 1
-            if depth == 0:
-                yield sheet[start:opened], sheet[opened + 1 : token.start()], token.end()
-                start = token.end()
-
-
-def _parts(selector: str) -> list[str]:
-    """The selectors of a list, split at its outermost commas."""
-    depth, parts = 0, [""]
-    for letter in selector:
-        depth += (letter in "([") - (letter in ")]")
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts
-
-
-def _may_match(selector: str, words: set[str]) -> bool:
-    """Whether all classes that a selector wants are known; what stands in brackets (:not, :is) may be anything."""
-    depth, bare = 0, []
-    for letter in selector:
-        depth += (letter == "(") - (letter == ")")
-        if depth == 0:
-            bare.append(letter)
-    wanted = re.findall(r"\.((?:[\w-]|\\.)+)", re.sub(r"\[[^\]]*\]", "", "".join(bare)))
-    return all(name.replace("\\", "") in words for name in wanted)
 
 
 def mark(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
