@@ -176,7 +176,7 @@ def journey(rows: pd.DataFrame, contract: Contract) -> HTML:
         axis.invert_yaxis()
         axis.set_xscale("log")
         axis.set_xlim(numbers.min() / 3, numbers.max() * 4)
-        plain_log(axis.xaxis)
+        plain_log(axis.xaxis, (1.0,))
         axis.set_title(title)
         axis.grid(visible=False, axis="y")
         for place, number in enumerate(numbers):
