@@ -19,7 +19,9 @@ import numpy as np
 import pandas as pd
 from cycler import cycler
 from IPython.display import HTML, display
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 # Every colour keeps 3:1 against white and against the dark ground (#14181e), and the first five stay apart under the
 # three common colour-vision deficiencies; line styles differ too, so colour never carries a meaning alone.
@@ -33,6 +35,8 @@ INK = "#1f2329"
 _SENTENCE = 36  # characters of a table's cell from which it is broken into lines
 _PX_PER_PT = 96 / 72
 _FIT_PX = 620  # a figure up to this width shrinks to a phone and stays legible; a wider one scrolls there
+_MARKERS = 400  # of one artist, from which they are drawn as a picture
+_RASTER_DPI = 180
 _shown: itertools.count = itertools.count()
 
 
@@ -104,9 +108,11 @@ def figure_html(fig: Figure, alt: str) -> str:
     """Return the HTML that `show` displays: one inline SVG, ids unique on the page, ink in currentColor."""
     check_alt(alt)
     buffer = io.StringIO()
+    _rasterise(fig)
     with mpl.rc_context({"svg.fonttype": "none", "svg.image_inline": True}):
         fig.savefig(
             buffer,
+            dpi=_RASTER_DPI,
             format="svg",
             bbox_inches="tight",
             pad_inches=0.04,
@@ -116,6 +122,18 @@ def figure_html(fig: Figure, alt: str) -> str:
     body, width, height = _clean_svg(buffer.getvalue())
     body = _unique_ids(body, f"{alt}{next(_shown)}")
     return framed_svg(body, width, height, f'aria-label="{html.escape(alt)}"')
+
+
+def _rasterise(fig: Figure) -> None:
+    """Let clouds of markers become pictures: thousands of nodes make a page slow, and nobody reads a single one."""
+    for axis in fig.axes:
+        for cloud in (*axis.collections, *axis.lines):
+            if isinstance(cloud, Line2D):
+                dense = cloud.get_marker() not in (None, "None", "", " ") and len(cloud.get_xdata()) > _MARKERS
+            else:
+                dense = isinstance(cloud, PathCollection) and len(cloud.get_offsets()) > _MARKERS
+            if dense:
+                cloud.set_rasterized(True)
 
 
 def framed_svg(body: str, width: float, height: float, naming: str, *, scale: float = _PX_PER_PT) -> str:
@@ -239,7 +257,8 @@ def table_html(
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    """A cell's text; what stands between backticks is code, as in the messages that a table may quote."""
+    return re.sub(r"`([^`<>]+)`", r"<code>\1</code>", html.escape(str(value)))
 
 
 def _number(value: object, pattern: str | None) -> str:

@@ -103,8 +103,11 @@ class Chromium:
                 return answer["result"]
             self.events.append(answer)
 
-    def open(self, url: str, *, width: int = 1400, height: int = 900, dark: bool = False) -> None:
-        """Load a page in a window of this size and scheme, and wait until it and its requests are done."""
+    def open(self, url: str, *, width: int = 1400, height: int = 900, dark: bool = False, settle: bool = True) -> None:
+        """Load a page in a window of this size and scheme, and wait until it and its requests are done.
+
+        `settle` waits for its scripts too, which cannot be where scripts are switched off.
+        """
         self.width = width
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -123,7 +126,8 @@ class Chromium:
             if time.monotonic() > until:
                 raise TimeoutError(f"{url} did not finish loading")
             self.events.append(json.loads(self.socket.recv()))
-        self.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 150))")
+        if settle:
+            self.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 150))")
 
     def run(self, script: str):
         """Evaluate an expression in the page (a promise is awaited) and return its value."""

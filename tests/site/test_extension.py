@@ -28,14 +28,13 @@ def _finish(body="", head="", **context):
 
 @pytest.mark.parametrize("how", ["added", "changed", "removed"])
 def test_ledger_is_read_again_with_a_chapter(how):
-    env = SimpleNamespace(found_docs={"notebooks/ledger", "notebooks/01_x", "book/intro"})
+    env = SimpleNamespace(found_docs={*cvprod_site.FOLLOWERS, "notebooks/01_x"})
     sets = {name: set() for name in ("added", "changed", "removed")}
     assert cvprod_site.ledger_follows_chapters(None, env, **sets) == []
     assert cvprod_site.ledger_follows_chapters(None, env, **{**sets, how: {"book/glossary"}}) == []
-    assert cvprod_site.ledger_follows_chapters(None, env, **{**sets, how: {"notebooks/01_x"}}) == [
-        "notebooks/ledger",
-        "book/intro",
-    ]
+    followers = cvprod_site.ledger_follows_chapters(None, env, **{**sets, how: {"notebooks/01_x"}})
+    assert followers == ["notebooks/ledger", "book/intro", "book/status", "book/glossary"]
+    assert cvprod_site.ledger_follows_chapters(None, SimpleNamespace(found_docs={"notebooks/01_x"}), **sets) == []
 
 
 def test_ledger_sorts_after_every_chapter():

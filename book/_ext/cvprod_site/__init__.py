@@ -6,28 +6,37 @@ from functools import partial
 from sphinx.application import Sphinx
 
 from cvprod_site import (
+    archive,
     assets,
     discovery,
     exercise_index,
     failed_cells,
+    glossary,
     hardware_cells,
     landing,
     live,
     mathml,
     numbers,
     pages,
+    predict,
+    pwa,
+    reading,
+    redirects,
+    status,
 )
 
+#: The theme writes its colours of code at the end of a build, with priority 500: what packs files comes after that.
+AFTER_THEME = 900
 CHAPTER = re.compile(r"notebooks/\d\d_")
-#: What shows rows that chapters measured.
-FOLLOWERS = ("notebooks/ledger", landing.PAGE)
+#: What shows rows that chapters measured, or where they use a term.
+FOLLOWERS = ("notebooks/ledger", landing.PAGE, status.PAGE, glossary.PAGE)
 
 
 def ledger_follows_chapters(app, env, added, changed, removed):
-    """Read the ledger, and the page that leads with it, again whenever a chapter is: their rows come from its run.
+    """Read the ledger, and the pages that lead with it or list it, again whenever a chapter is.
 
-    Sphinx reads in the order of names, so the ledger (no leading digit) comes after every chapter; the first page is
-    filled when it is written, which is after all have been read.
+    Sphinx reads in the order of names, so the ledger (no leading digit) comes after every chapter; the others are
+    filled when they are written, which is after all have been read.
     """
     touched = any(CHAPTER.match(name) for name in {*added, *changed, *removed})
     return [name for name in FOLLOWERS if touched and name in env.found_docs]
@@ -52,14 +61,25 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-get-updated", numbers.renumber, priority=900)  # after Sphinx's own count, at 500
     app.connect("doctree-read", hardware_cells.label)
     app.connect("doctree-read", failed_cells.warn)
+    app.connect("doctree-read", predict.insert)
+    app.connect("doctree-read", glossary.link)
+    app.connect("env-purge-doc", glossary.forget)
+    app.connect("env-merge-info", glossary.merge)
+    app.connect("html-page-context", assets.mark)
     app.connect("html-page-context", pages.describe)
     app.connect("html-page-context", discovery.introduce)
     app.connect("html-page-context", landing.fill)
     app.connect("html-page-context", exercise_index.fill)
-    app.connect("build-finished", assets.slim)
-    app.connect("build-finished", live.write)
-    app.connect("build-finished", landing.front)
-    app.connect("build-finished", discovery.write)
+    app.connect("html-page-context", status.fill)
+    app.connect("html-page-context", glossary.back)
+    app.connect("html-page-context", reading.times)
+    app.connect("build-finished", assets.slim, priority=AFTER_THEME)
+    app.connect("build-finished", live.write, priority=AFTER_THEME)
+    app.connect("build-finished", landing.front, priority=AFTER_THEME)
+    app.connect("build-finished", redirects.write, priority=AFTER_THEME)
+    app.connect("build-finished", discovery.write, priority=AFTER_THEME)
+    app.connect("build-finished", pwa.write, priority=AFTER_THEME)
+    app.connect("build-finished", archive.write, priority=AFTER_THEME)  # last: it holds what the others made
     app.add_html_math_renderer(
         "mathml",
         inline_renderers=(partial(mathml.visit, display=False), None),

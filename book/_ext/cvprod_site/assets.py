@@ -1,7 +1,10 @@
 """Make the theme's static files as small as what the pages use of them."""
 
+import hashlib
+import os
 import re
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pydata_sphinx_theme
@@ -31,6 +34,19 @@ UNUSED = (
     "_static/images/logo_jupyterhub.svg",
     "_static/images/logo_jupyterlite.svg",
 )
+#: The one sheet that every page links, and what it is made of, in the order of the theme's links.
+BUNDLE = "styles/book.css"
+SHEETS = (
+    "styles/theme.css",
+    SHEET,
+    "pygments.css",
+    "styles/sphinx-book-theme.css",
+    "togglebutton.css",
+    "copybutton.css",
+    "mystnb.*.css",
+    "custom.css",
+)
+ADDRESS = re.compile(r"""url\(\s*(['"]?)(?!data:|#|/|[a-z]+:)([^'")]+)\1\s*\)""")
 ICON_RULE = re.compile(r'((?:\.fa-[\w-]+::?before,?)+)\{content:"(\\[0-9a-f]+|.)"\}')
 FONT_FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 
@@ -55,11 +71,35 @@ def slim(app, exception: Exception | None) -> None:
     codes = {int(code, 16) for code in re.findall(r'"\\(f[0-9a-f]{3}|e[0-9a-f]{3})"', sheet)}
     sheet = FONT_FACE.sub(lambda face: _face(face[0], codes, fonts), sheet)
     (static / SHEET).write_text(sheet, encoding="utf-8")
+    bundle(static)
     for path in (*static.rglob("*.css"), *static.rglob("*.js")):
         text = path.read_text(encoding="utf-8")
         trimmed = re.sub(r"\n?(?:/\*|//)# sourceMappingURL=.*", "", text)
         if trimmed != text:
             path.write_text(trimmed, encoding="utf-8")
+
+
+def bundle(static: Path) -> None:
+    """Put the sheets into one, so that a page waits for one answer and not for eight."""
+    whole = []
+    for pattern in SHEETS:
+        for path in sorted(static.glob(pattern)):
+            folder = path.parent
+
+            def moved(address: re.Match[str], folder: Path = folder) -> str:
+                there = os.path.relpath(folder / address[2], static / "styles")
+                return f'url("{Path(there).as_posix()}")'
+
+            whole.append(ADDRESS.sub(moved, path.read_text(encoding="utf-8")))
+    text = re.sub(r"@charset [^;]*;|/\*.*?\*/", "", "\n".join(whole), flags=re.S)
+    (static / BUNDLE).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
+
+
+def mark(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    """Tell a page's template what changes with the sheet: the book's own part, and the versions of the others."""
+    own = (Path(app.srcdir) / "book/_static/custom.css").read_bytes()
+    others = "".join(metadata.version(name) for name in ("pydata-sphinx-theme", "sphinx-book-theme", "myst-nb"))
+    context["cv_sheet"] = hashlib.sha256(own + others.encode()).hexdigest()[:8]
 
 
 def used_rules(sheet: str, used: set[str]) -> str:

@@ -56,6 +56,7 @@ def write(app, exception: Exception | None) -> None:
     out = Path(app.outdir)
     pages = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*.html"))]
     pages = [page for page in pages if not page.startswith("_") and page not in UNLISTED]
+    pages = [page for page in pages if 'http-equiv="Refresh"' not in (out / page).read_text(encoding="utf-8")[:300]]
     places = ["" if page == "index.html" else page for page in pages]
     rows = "".join(f"<url><loc>{html.escape(base() + place)}</loc></url>\n" for place in places)
     head = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'

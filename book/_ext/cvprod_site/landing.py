@@ -34,31 +34,14 @@ def fill(app, pagename: str, templatename: str, context: dict, doctree: object) 
 def figures() -> str:
     """Up to four figures of this build, as an HTML list; a sentence where no chapter has run."""
     from cvprod import ledger
-    from cvprod.display import ledger_page
+    from cvprod.contract import load_contract
+    from cvprod.display import ledger_story
 
-    rows = ledger.read()
-    found = [] if rows.empty else _figures(rows, ledger_page.gains(rows))
+    found = ledger_story.headline(ledger.read(), load_contract())
     if not found:
         return '<p class="cv-figures-none">The figures appear here when the chapters have run.</p>'
     items = "".join(f"<li><strong>{html.escape(n)}</strong> {html.escape(text)}</li>" for n, text in found)
     return f'<ul class="cv-figures">{items}</ul>'
-
-
-def _figures(rows, gains) -> list[tuple[str, str]]:
-    found = []
-    if 2 in gains.index:
-        best = gains.loc[2]
-        points = best["points"]
-        found += [
-            (
-                f"{best['faster']:.0f} ×",
-                f"as fast as the baseline: {best['p50_from']:.1f} ms to {best['p50_to']:.2f} ms",
-            ),
-            (f"{best['smaller']:.0f} ×", f"smaller: {best['mb_from']:.0f} MB to {best['mb_to']:.2f} MB"),
-            (f"{points:+.1f}", "points of accuracy, on the same test tiles"),
-        ]
-    chapters = rows["chapter"].nunique()
-    return [*found, (f"{len(rows)}", f"measured results of {chapters} chapters in one ledger")]
 
 
 def strip() -> str:

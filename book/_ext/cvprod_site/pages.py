@@ -6,6 +6,8 @@ import re
 from bs4 import BeautifulSoup
 from docutils import nodes
 
+from cvprod_site import assets, reading
+
 STAND_IN = "@@article@@"
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 
@@ -15,8 +17,27 @@ ONLY_WITH = {
     r"sphinx-design|design-tabs": r'class="[^"]*\bsd-',
     r"togglebutton|toggleHint|toggleOpenOnPrint": r'class="[^"]*\b(?:toggle|dropdown admonition|admonition dropdown)\b',
     r"checklist\.js": r'class="task-list-item-checkbox',
+    r"predict\.js": r'class="cv-predict"',
     r"clipboard\.min\.js|copybutton": r'class="highlight',
 }
+#: What the one sheet holds (assets.SHEETS).
+BUNDLED = re.compile(
+    r'<link\b[^>]*href="[^"]*_static/(?:styles/[\w-]+|pygments|togglebutton|copybutton|custom|mystnb\.\w+)\.css'
+    r'[^"]*"[^>]*>\s*'
+)
+#: Without a script nothing sets the theme, and nothing opens the menu: the menu stands below the page then.
+NO_SCRIPT = """<noscript><style>
+html:not(#x) .pst-js-only { display: none !important; }
+@media (max-width: 992px) {
+  .bd-container__inner { flex-wrap: wrap; }
+  .bd-sidebar-primary {
+    display: flex !important; position: static; order: 2; visibility: visible; margin: 0; border-top: 1px solid;
+    width: 100%; max-width: none; max-height: none; flex: 0 0 100%;
+  }
+  .bd-main { flex: 0 0 100%; }
+  .bd-sidebar-secondary { display: none; }
+}
+</style></noscript>"""
 SEARCH_ONLY = r"searchtools\.js|language_data\.js|searchindex\.js"
 
 
@@ -63,6 +84,26 @@ def _head(head: str, article: str, context: dict) -> str:
     head = tags.sub(lambda tag: "" if re.search("|".join(unwanted), tag[0]) else tag[0], head)
     # On a first visit nothing is stored, which the theme's script reports as an invalid mode.
     head = head.replace('localStorage.getItem("mode") || ""', 'localStorage.getItem("mode") || "auto"')
+    # Read before anything is drawn, so that no page flashes in the other theme.
+    head = head.replace(
+        'localStorage.getItem("theme") || ""',
+        'localStorage.getItem("theme") || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")',
+    )
+    head = head.replace('<html lang="en"', '<html lang="en" data-theme="light"', 1)  # without a script it stays so
+    # One sheet, and scripts that do not keep the page waiting; what needs them waits for them.
+    first = BUNDLED.search(head)
+    if first:
+        sheet = context["pathto"](f"_static/{assets.BUNDLE}", resource=True)
+        link = f'<link rel="stylesheet" href="{sheet}?v={context.get("cv_sheet", "")}">\n'
+        head = head[: first.start()] + link + BUNDLED.sub("", head[first.start() :])
+    head = re.sub(r"<script (?![^>]*\b(?:defer|async)\b)(?=[^>]*\bsrc=)", "<script defer ", head)
+    head = re.sub(
+        r"<script>\s*(DOCUMENTATION_OPTIONS\.[^<]*?)</script>",
+        r'<script>addEventListener("DOMContentLoaded", () => { \1 });</script>',
+        head,
+    )
+    head = re.sub(r'<link rel="preload" as="script"[^>]*>\s*', "", head)  # deferred scripts are found soon enough
+    head += NO_SCRIPT
     # Sphinx, MyST and the theme each set a viewport: the first is enough.
     viewport = re.compile(r'<meta name="viewport"[^>]*>')
     first = viewport.search(head)
@@ -93,7 +134,8 @@ def _article(article: str, context: dict) -> str:
     # Long lines scroll, so the keyboard must reach them.
     article = article.replace("<pre>", '<pre tabindex="0">')
     article = re.sub(r"<th></th>", "<td></td>", article)  # pandas: an empty corner is no heading
-    return re.sub(r"<style scoped>.*?</style>", "", article, flags=re.S)  # pandas: superseded by custom.css
+    article = re.sub(r"<style scoped>.*?</style>", "", article, flags=re.S)  # pandas: superseded by custom.css
+    return reading.finish(article, context["pagename"])
 
 
 def _plain(markup: str) -> str:

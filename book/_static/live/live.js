@@ -44,6 +44,7 @@
         await generated(shipped.tiles.length - 1);
         root.dataset.ready = (performance.now() - clicked).toFixed(0);
         status.textContent = `Ready after ${(root.dataset.ready / 1000).toFixed(1)} s. The self-test of the service holds here too.`;
+        keep(root);
         globalThis.cvprodLive = { inspector: me, show, last: () => root.last };
       } catch (error) {
         start.disabled = false;
@@ -169,6 +170,14 @@
         await new Promise(done => setTimeout(done, Math.max(0, next - performance.now())));
       }
     }
+  }
+
+  /** On a published page the loaded demo can be installed, and is kept for use offline. From a file there is nothing to do. */
+  function keep(root) {
+    if (!root.dataset.app || !location.protocol.startsWith("http")) return;
+    const app = new URL(root.dataset.app, document.baseURI);
+    document.head.append(make("link", { rel: "manifest", href: app.href }));
+    navigator.serviceWorker?.register(new URL("sw.js", app)).catch(() => {}); // no worker, no offline use: nothing else
   }
 
   document.addEventListener("DOMContentLoaded", () => document.querySelectorAll(".cv-live").forEach(panel));

@@ -84,9 +84,25 @@ def test_chapters_that_were_not_run_are_named(rows, tmp_path, monkeypatch):
 def test_the_page_shows_every_row_its_origin_and_two_described_plots(rows):
     table, story, accuracy, origins = everything(rows)
     assert all(name in table for name in ("resnet", "eager", "fair", "blind", "lucky", "unfinished"))
-    assert "0.9" in table and "97.50%" in table and "EUR/million" not in table  # nobody filled that column
+    assert "0.9" in table and "97.50%" in table and "EUR a million" not in table  # nobody filled that column
     assert 'role="img"' in story and "quickest is blind with 0.1 ms" in story
     assert "limits for size and for the p99 of the whole way" in story
     assert "most accurate is resnet with 99.0%" in accuracy and "4 measured rows" in accuracy
     assert "fewer than 700 tiles are left out: 2 of them" in accuracy  # "silent" may have been judged on ten
     assert rows["cpu"][0] in origins and rows["date"][0].strftime("%Y-%m-%d") in origins
+
+
+def test_names_are_words_and_a_baseline_is_bold_only_in_its_own_chapter(rows):
+    ledger.record(2, [Row(2, "ort_int8", p50_ms=3), Row(2, "baseline", "baseline", p50_ms=9)])
+    ledger.record(3, [Row(3, "ort_int8", p50_ms=4), Row(3, "ResNet-18, PyTorch", p50_ms=8)])
+    table = ledger_page.table(ledger.read()).data
+    assert table.count("ResNet-18, ONNX Runtime, INT8") == 1 and table.count(">ort_int8<") == 1
+    parts = table.split("<tr>")
+    assert ["bold" in part for part in parts if "ResNet-18, PyTorch" in part] == [True, False]
+    assert 'class="cv-table cv-ledger"' in table
+
+
+def test_note_is_told_where_there_is_no_number(rows):
+    ledger.record(2, [Row(2, "a", note="counted in words"), Row(2, "b", p50_ms=1, note="a detail")])
+    table = ledger_page.table(ledger.read()).data
+    assert "counted in words" in table and "a detail" not in table

@@ -210,3 +210,20 @@ def test_table_refuses_what_it_cannot_do():
 def test_plain_index_is_not_shown():
     markup = plots.table_html(pd.DataFrame({"a": [1, 2]}), "Only one column.")
     assert 'scope="row"' not in markup
+
+
+@pytest.mark.parametrize("draw", [lambda ax, x: ax.plot(x, x, "o"), lambda ax, x: ax.scatter(x, x)])
+def test_dense_clouds_become_pictures_and_others_stay_drawings(draw):
+    for points, pictures in ((50, 0), (3000, 1)):
+        fig, ax = plt.subplots()
+        draw(ax, np.arange(points))
+        ax.plot([0, points], [0, points])  # a line stays one, however dense the cloud beside it
+        made = plots.figure_html(fig, "A cloud of points along the diagonal of the plot.")
+        plt.close(fig)
+        assert made.count("<image ") == pictures
+        assert made.count("<use ") < 150 and len(made) < 60_000
+
+
+def test_code_in_a_cell_is_code_and_nothing_else_is_markup():
+    made = plots.table_html(pd.DataFrame({"says": ["run `make <x>` & wait", "a ` alone"]}), "What it says")
+    assert "run <code>make &lt;x&gt;</code> &amp; wait" in made and "a ` alone" in made
