@@ -22,7 +22,7 @@ HOLDS = {
     "trt": "tensorrt", "trtp": "tensorrt.plugin", "builder": "Builder", "network": "INetworkDefinition",
     "parser": "OnnxParser", "config": "IBuilderConfig", "shapes": "IOptimizationProfile", "layer": "ILayer",
     "tensor": "ITensor", "old": "ITensor", "camera": "ITensor", "inspector": "EngineInspector", "_runtime": "Runtime",
-    "engine": "ICudaEngine", "context": "IExecutionContext", "BuilderFlag": "BuilderFlag",
+    "engine": "ICudaEngine", "given": "ITensor", "context": "IExecutionContext", "BuilderFlag": "BuilderFlag",
     "MemoryPoolType": "MemoryPoolType", "ProfilingVerbosity": "ProfilingVerbosity",
     "LayerInformationFormat": "LayerInformationFormat",
 }  # fmt: skip
@@ -100,6 +100,7 @@ def test_float32_is_no_tf32_unless_asked(wanted, converted, tmp_path, monkeypatc
     trt, built_with = MagicMock(), []
     builder, flags = trt.Builder.return_value, {trt.BuilderFlag.TF32}  # what TensorRT sets by itself
     config = builder.create_builder_config.return_value
+    builder.create_network.return_value.get_input.return_value.shape = (-1, 1, 96, 96)
     config.clear_flag.side_effect = flags.discard
 
     def build(network, given):

@@ -1,0 +1,211 @@
+"""Your own network in every runtime that can have it: the same answers, and what each costs.
+
+What a runtime cannot convert is left out with the reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cvprod import measure
+from cvprod.models.own import Examples, Network, NetworkError, first_line
+from cvprod.quiet import quiet
+from cvprod.runtimes import get
+from cvprod.runtimes.interface import Runtime
+from cvprod.runtimes.parity import LINEUP, REFERENCE
+
+#: What an ONNX file can be run with; the first is its reference. The others start at PyTorch.
+FROM_ONNX = ("ONNX Runtime", "OpenVINO", "OpenVINO, own choice", "ONNX Runtime INT8", "OpenVINO INT8")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the runtimes said of the same examples: label -> outputs, each a list with one array a call."""
+
+    reference: str
+    outputs: dict[str, list[list[np.ndarray]]]
+
+    @property
+    def classifies(self) -> bool:
+        """Whether the network gives one row of at least two numbers for each example, and nothing else."""
+        given = self.outputs[self.reference]
+        return len(given[0]) == 1 and all(part[0].ndim == 2 and part[0].shape[1] > 1 for part in given)
+
+
+def lineup(network: Network, only: Collection[str] | None = None) -> dict[str, tuple[str, str, dict]]:
+    """The part of the line-up that starts from what the network is, reference first. Raises NetworkError."""
+    known = FROM_ONNX if network.file else tuple(LINEUP)
+    unknown = sorted(set(only or ()) - set(known))
+    if unknown:
+        what = "an ONNX file can be run with" if network.file else "there are"
+        raise NetworkError(f"no runtime for {', '.join(unknown)}: {what} {', '.join(known)}")
+    return {label: LINEUP[label] for label in known if not only or label in {known[0], *only}}
+
+
+def convert(
+    network: Network, folder: str | Path, calibration: np.ndarray, chosen: dict[str, tuple[str, str, dict]]
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """Files of the network for every label in `chosen`, and the reason for each that could not be made.
+
+    calibration: examples in the network's shape and type, which set the ranges of INT8.
+    """
+    calibration = network.check(calibration)
+    made: dict[tuple[str, str], Path] = {}
+    files, left_out = {}, {}
+    for label, (runtime, precision, _) in chosen.items():
+        try:
+            if (runtime, precision) not in made:
+                made[runtime, precision] = _file(network, Path(folder), runtime, precision, calibration, made)
+            files[label] = made[runtime, precision]
+        except Exception as error:  # converters fail in many ways, and one that does must not stop the others
+            left_out[label] = first_line(error.__cause__ or error)
+    return files, left_out
+
+
+def _file(
+    network: Network, folder: Path, runtime: str, precision: str, calibration: np.ndarray, made: dict
+) -> Path:  # fmt: skip
+    engine, path = get(runtime), folder / f"{runtime}_{precision}"
+    floats = network.file or made.get((runtime, "fp32"))
+    if precision == "int8" and network.file and runtime == "openvino":
+        return _openvino_int8(network.file, path.with_suffix(engine.SUFFIX), calibration)
+    if precision == "int8" and floats is not None and runtime in ("onnxruntime", "litert"):
+        return engine.quantize(floats, path.with_suffix(engine.SUFFIX), calibration)
+    if network.file:
+        return network.file
+    return engine.convert(
+        network.module, path, precision=precision, calibration=calibration, example=network.example
+    )  # fmt: skip
+
+
+def _openvino_int8(source: Path, path: Path, calibration: np.ndarray) -> Path:
+    import openvino as ov
+
+    with quiet(native=True):
+        ov.save_model(get("openvino").quantize(ov.convert_model(str(source)), calibration), str(path))
+    return path
+
+
+def load(
+    files: dict[str, Path], network: Network, threads: int, chosen: dict[str, tuple[str, str, dict]]
+) -> tuple[dict[str, Runtime], dict[str, str]]:
+    """Every file in its runtime, and the reason for each that does not load."""
+    runs, left_out = {}, {}
+    for label, path in files.items():
+        runtime, _, options = chosen[label]
+        if path.suffix == ".onnx":
+            options = {**options, "input": network.input}
+        try:
+            runs[label] = get(runtime).load(path, threads, **options)
+        except Exception as error:  # as above
+            left_out[label] = first_line(error.__cause__ or error)
+    return runs, left_out
+
+
+def answers(run: Runtime, examples: np.ndarray) -> list[list[np.ndarray]]:
+    """All outputs for the examples: of one call, or, where there are several outputs, of a call for each example."""
+    if len(run.all(examples[:1])) == 1:
+        return [run.all(examples)]
+    return [run.all(examples[i : i + 1]) for i in range(len(examples))]
+
+
+def table(
+    found: Answers, runs: dict[int, dict[str, Runtime]], examples: Examples, *, repeats: int = 40
+) -> pd.DataFrame:
+    """One row a runtime: what it computes in, p50 of one example for each number of threads, size, and its answers
+    beside the reference's.
+
+    runs: number of threads -> label -> runtime. "largest difference" is a share of the spread (largest less smallest
+    value) of the reference's output, the worst of all outputs. "same class" is for classifiers; for other networks
+    "same shape" says on how many examples every output has the reference's shape, as a detector's need not, and
+    differences count where it has. accuracy: where the examples have labels.
+    """
+    rows: dict[str, dict] = {}
+    for threads, loaded in runs.items():
+        timed = measure.compare(
+            {label: _one_by_one(run, examples.images) for label, run in loaded.items()}, warmup=2, repeats=repeats
+        )
+        for label, run in loaded.items():
+            row = rows.setdefault(label, {"computes in": run.describe().precision})
+            row[f"{threads} thread{'s' if threads > 1 else ''}, ms"] = timed[label].p50_ms
+    truth = found.outputs[found.reference]
+    for label, row in rows.items():
+        size = next(loaded[label] for loaded in runs.values() if label in loaded).describe().size_bytes
+        row |= {"file, MB": (size or 0) / measure.MB, **_beside(found.outputs[label], truth)}
+        if found.classifies:
+            logits, wanted = found.outputs[label][0][0], truth[0][0]
+            row["same class, %"] = float((logits.argmax(1) == wanted.argmax(1)).mean()) * 100
+            if examples.labels is not None:
+                row["accuracy, %"] = float((logits.argmax(1) == examples.labels).mean()) * 100
+            del row["same shape, %"]
+    return pd.DataFrame(rows.values(), index=pd.Index(rows, name="runtime"))
+
+
+def _beside(given: Sequence[Sequence[np.ndarray]], truth: Sequence[Sequence[np.ndarray]]) -> dict[str, float]:
+    """Largest difference as a share of the spread of each output, and on how many calls all shapes agree."""
+    spread = [max(float(np.ptp(np.concatenate([call[i].ravel() for call in truth] or [np.zeros(1)]))), 1e-12)
+              if any(call[i].size for call in truth) else 1.0 for i in range(len(truth[0]))]  # fmt: skip
+    alike, worst = 0, 0.0
+    for mine, theirs in zip(given, truth, strict=True):
+        if [value.shape for value in mine] != [value.shape for value in theirs]:
+            continue
+        alike += 1
+        for value, wanted, width in zip(mine, theirs, spread, strict=True):
+            if value.size:
+                difference = np.abs(value.astype(np.float64) - wanted.astype(np.float64)).max()
+                worst = max(worst, float(difference) / width)
+    return {"largest difference, %": worst * 100 if alike else np.nan, "same shape, %": alike / len(truth) * 100}
+
+
+def _one_by_one(run: Runtime, images: np.ndarray):
+    place = iter(range(10**9))
+    return lambda: run.all(images[(i := next(place) % len(images)) : i + 1])
+
+
+def measured(
+    network: Network,
+    folder: str | Path,
+    examples: Examples,
+    calibration: np.ndarray,
+    *,
+    only: Collection[str] | None = None,
+    threads: Sequence[int] = (1,),
+    repeats: int = 40,
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Convert, load, compare and time: the table, and the reason for each runtime that is not in it.
+
+    Raises NetworkError where not even the reference runs.
+    """
+    chosen = lineup(network, only)
+    reference = next(iter(chosen))
+    files, left_out = convert(network, folder, calibration, chosen)
+    runs = {}
+    for n in threads:
+        runs[n], refused = load(files, network, n, chosen)
+        left_out |= refused
+    if reference in left_out or reference not in runs[threads[0]]:
+        raise NetworkError(f"{network.name} does not run in {reference}: {left_out.get(reference, 'no reason given')}")
+    sound = [label for label in files if label not in left_out]
+    runs = {n: {label: loaded[label] for label in sound} for n, loaded in runs.items()}
+    found: dict[str, list[list[np.ndarray]]] = {}
+    for label in sound:
+        try:
+            found[label] = answers(runs[threads[0]][label], examples.images)
+            outputs, wanted = len(found[label][0]), len(found[reference][0])
+            if outputs != wanted:
+                raise NetworkError(f"gives {outputs} outputs where {reference} gives {wanted}")
+        except Exception as error:  # as above
+            found.pop(label, None)
+            left_out[label] = first_line(error)
+            if label == reference:
+                raise NetworkError(f"{network.name} does not run in {reference}: {left_out[label]}") from error
+    runs = {n: {label: run for label, run in loaded.items() if label in found} for n, loaded in runs.items()}
+    return table(Answers(reference, found), runs, examples, repeats=repeats), left_out
+
+
+__all__ = ["FROM_ONNX", "REFERENCE", "Answers", "answers", "convert", "lineup", "load", "measured", "table"]
