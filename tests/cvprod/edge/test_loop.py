@@ -62,6 +62,20 @@ def test_decisions_are_the_models_and_every_frame_is_logged(ready, spool):
     assert report.counters.defects == sum(name != "clean" for name in logged)
 
 
+def test_classes_are_those_of_the_manifest(plant, spool):
+    names = ("clean", "dent", "rust", *CLASSES[3:])
+    plant.publish(1, classes=names)
+    plant.device.install()
+    report = inspector(plant).run(sources.frames(str(spool)))
+    found = [line["found"][0] for line in lines(plant.folder / "log")]
+    assert "dent" in found and set(found) <= set(names) and report.counters.tiles == 12
+    assert report.counters.defects == sum(name != "clean" for name in found)
+    plant.publish(2, classes=("clean", "dent"))  # two names for seven logits
+    with pytest.raises(UpdateError, match="7 logits where its manifest names 2"):
+        plant.device.install()
+    assert plant.device.active()[1].version == 1
+
+
 def test_unreadable_frames_are_skipped_and_counted(ready, spool):
     good = (spool / "0001.png").read_bytes()
     (spool / "0001.png").write_bytes(good[: len(good) // 2])
