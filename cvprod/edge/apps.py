@@ -22,8 +22,9 @@ def write(folder: Path, network: str | None = None) -> list[Path]:
         network: None is the one that the test vectors were made with.
 
     LiteRT gets float32, which CPU and GPU both take; Core ML gets float16, which the Neural Engine computes in, and a
-    fixed shape of one tile, without which that engine is there for the default shape only. A model is replaced only once its conversion has worked. Raises ValueError where `folder` holds no apps, and
-    MissingRuntimeError where a converter is not installed.
+    fixed shape of one tile, without which that engine is there for the default shape only. A model is replaced only
+    once its conversion has worked. Raises ValueError where `folder` holds no apps, and MissingRuntimeError where a
+    converter is not installed.
     """
     from cvprod.runtimes import coreml, litert
 

@@ -41,7 +41,7 @@ def mobilenet() -> tuple[nn.Module, Tensor]:
 
 
 def vit() -> tuple[nn.Module, Tensor]:
-    """A vision transformer of the size of DeiT-Ti (arXiv:2012.12877): 16 x 16 patches, 192 wide, 12 layers, 1000 classes.
+    """A vision transformer as large as DeiT-Ti (arXiv:2012.12877): 16 x 16 patches, 192 wide, 12 layers, 1000 classes.
 
     torchvision's begins with a head of zeros, which answers nothing; this one's is random.
     """

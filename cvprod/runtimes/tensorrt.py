@@ -9,6 +9,9 @@ Not `from __future__ import annotations`: the plugin decorators read annotations
 """
 
 import json
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from cvprod.runtimes.interface import (
     INPUT,
     Description,
     InputError,
+    MissingRuntimeError,
     ModelFileError,
     Runtime,
     UnsupportedPlatformError,
@@ -105,6 +109,50 @@ def build(
         raise ModelFileError(f"{graph}: TensorRT built no engine; its log above says which layer failed")
     path.write_bytes(plan)
     return path
+
+
+def model_optimizer(
+    graph: str | Path, path: str | Path, *, precision: str, calibration: np.ndarray | None = None
+) -> Path:
+    """Write a float32 .onnx file anew for `build`, by NVIDIA's Model Optimizer; return the new file's path.
+
+    precision: "fp16" keeps in float32 what float16 would spoil, and the file's ends; "int8" writes Q/DQ pairs, with
+    float16 between them. calibration: at least 500 examples in the shape and type of the file's input, for int8: its
+    entropy method fits histograms, which few pictures leave empty.
+
+    It runs in an environment of its own, made by uv. Raises ValueError, MissingRuntimeError without uv, and
+    ModelFileError where Model Optimizer fails.
+    """  # fmt: skip
+    graph, path = check_file(graph, suffix=".onnx"), Path(path).with_suffix(".onnx")
+    if precision not in _OPTIMIZER:
+        raise ValueError(f"precision must be one of {', '.join(_OPTIMIZER)}, not {precision!r}")
+    if precision == "int8" and (calibration is None or len(calibration) < CALIBRATION):
+        given = 0 if calibration is None else len(calibration)
+        raise ValueError(f"int8 needs at least {CALIBRATION} calibration examples like those of the line, not {given}")
+    if (uv := shutil.which("uv")) is None:
+        raise MissingRuntimeError("uv, which makes Model Optimizer's environment, is not there: pip install uv")
+    with tempfile.TemporaryDirectory() as folder:
+        module, *options = _OPTIMIZER[precision]
+        if precision == "int8":
+            data = Path(folder) / "calibration.npy"
+            np.save(data, calibration.astype(np.float32))
+            options += [f"--calibration_data={data}"]
+        tool = [uv, "run", "--no-project", "--isolated", "--with", MODEL_OPTIMIZER, "python", "-m", module]
+        command = [*tool, f"--onnx_path={graph}", f"--output_path={path}", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not path.is_file():
+        words = " ".join(done.stderr.split())[-300:]
+        raise ModelFileError(f"{graph}: Model Optimizer wrote no {precision} file ({words})")
+    return path
+
+
+#: Its pins clash with those of the other converters, so it is no dependency of this package.
+MODEL_OPTIMIZER = "nvidia-modelopt[onnx]==0.47.0"
+CALIBRATION = 500
+_OPTIMIZER = {
+    "fp16": ("modelopt.onnx.autocast", "--low_precision_type=fp16", "--keep_io_types"),
+    "int8": ("modelopt.onnx.quantization", "--quantize_mode=int8", "--calibration_method=entropy"),
+}
 
 
 def trtexec(graph: str | Path, path: str | Path, *, profile: tuple[int, int, int] = PROFILE) -> str:
