@@ -401,6 +401,7 @@ def describe(network: Network, examples: Examples) -> str:
     """One line on what is measured, for the head of a table."""
     kind = "PyTorch" if network.file is None else "ONNX"
     batch = "any batch" if network.batch is None else f"batch {network.batch}"
+    batch += f" (a call, and its time, is of {network.batch})" if (network.batch or 1) > 1 else ""
     outputs = f"{len(network.outputs)} outputs ({', '.join(network.outputs)})" if len(network.outputs) > 1 else ""
     parts = [f"{network.name}: {kind}", f"{_x(network.input)} {network.dtype.name}", batch, outputs]
     text = ", ".join(part for part in parts if part)

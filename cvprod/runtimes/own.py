@@ -98,7 +98,7 @@ def load(
     runs, left_out = {}, {}
     for label, path in files.items():
         runtime, _, options = chosen[label]
-        if path.suffix == ".onnx":
+        if runtime in ("onnxruntime", "openvino"):  # whose files may leave a side open
             options = {**options, "input": network.input}
         try:
             runs[label] = get(runtime).load(path, threads, **options)
