@@ -184,8 +184,19 @@ def _of_module(name: str, module: nn.Module, example: object, shape: tuple[int, 
     if not found:
         raise NetworkError(f"{name} gives no tensor")
     guessed = example is None and shape is None
-    kind = np.dtype(str(dtype).split(".")[1])
-    return Network(name, module, None, tuple(chosen), kind, None, tuple(found), guessed)
+    kind, batch = np.dtype(str(dtype).split(".")[1]), None if _takes_two(module, found, chosen, dtype) else 1
+    return Network(name, module, None, tuple(chosen), kind, batch, tuple(found), guessed)
+
+
+def _takes_two(module: nn.Module, one: dict[str, torch.Tensor], shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+    """Whether two examples give the outputs that one gives, with a row for each."""
+    try:
+        two = leaves(call(module, torch.zeros(2, *shape, dtype=dtype)))
+    except Exception:  # as above
+        return False
+    return two.keys() == one.keys() and all(two[k].shape == (2, *v.shape[1:]) for k, v in one.items() if v.ndim) and all(
+        v.ndim for v in one.values()
+    )  # fmt: skip
 
 
 def _guesses(module: nn.Module) -> list[tuple[int, ...]]:

@@ -58,6 +58,8 @@ def convert(
     made: dict[tuple[str, str], Path] = {}
     files, left_out = {}, {}
     for label, (runtime, precision, _) in chosen.items():
+        if runtime == "pytorch":  # stays in memory, so that it runs what no exporter can record
+            continue
         try:
             if (runtime, precision) not in made:
                 made[runtime, precision] = _file(network, Path(folder), runtime, precision, calibration, made)
@@ -94,8 +96,12 @@ def _openvino_int8(source: Path, path: Path, calibration: np.ndarray) -> Path:
 def load(
     files: dict[str, Path], network: Network, threads: int, chosen: dict[str, tuple[str, str, dict]]
 ) -> tuple[dict[str, Runtime], dict[str, str]]:
-    """Every file in its runtime, and the reason for each that does not load."""
+    """Every file in its runtime, the module itself in PyTorch, and the reason for each that does not load."""
     runs, left_out = {}, {}
+    if network.module is not None:
+        runs[REFERENCE] = get("pytorch").wrap(
+            network.module, threads, example=network.example, alone=network.batch == 1
+        )  # fmt: skip
     for label, path in files.items():
         runtime, _, options = chosen[label]
         if runtime in ("onnxruntime", "openvino"):  # whose files may leave a side open
@@ -190,7 +196,7 @@ def measured(
         left_out |= refused
     if reference in left_out or reference not in runs[threads[0]]:
         raise NetworkError(f"{network.name} does not run in {reference}: {left_out.get(reference, 'no reason given')}")
-    sound = [label for label in files if label not in left_out]
+    sound = [label for label in runs[threads[0]] if label not in left_out]
     runs = {n: {label: loaded[label] for label in sound} for n, loaded in runs.items()}
     found: dict[str, list[list[np.ndarray]]] = {}
     for label in sound:

@@ -72,10 +72,15 @@ def load(path: str | Path, threads: int = 1, *, compiled: bool = False) -> PyTor
 
 
 def wrap(
-    model: torch.nn.Module, threads: int = 1, *, compiled: bool = False, example: torch.Tensor | None = None
+    model: torch.nn.Module,
+    threads: int = 1,
+    *,
+    compiled: bool = False,
+    example: torch.Tensor | None = None,
+    alone: bool = False,
 ) -> PyTorch:
-    """A module that is already in memory behind the interface of the other runtimes."""
-    return PyTorch(model, check_threads(threads), compiled, None, example_of(example), False)
+    """A module that is already in memory behind the interface of the other runtimes. alone: it takes one at a time."""
+    return PyTorch(model, check_threads(threads), compiled, None, example_of(example), alone)
 
 
 class PyTorch(Runtime):
@@ -118,7 +123,7 @@ class PyTorch(Runtime):
             "/".join(sorted(names.get(t, str(t)) for t in self._types)) or "fp32",
             self.threads,
             self.path,
-            size_of(self.path) if self.path else None,
+            size_of(self.path) if self.path else sum(t.nbytes for t in self.module.state_dict().values()),
             self.batch,
             "inductor" if self.compiled else "",
         )
