@@ -194,9 +194,8 @@ def _takes_two(module: nn.Module, one: dict[str, torch.Tensor], shape: tuple[int
         two = leaves(call(module, torch.zeros(2, *shape, dtype=dtype)))
     except Exception:  # as above
         return False
-    return two.keys() == one.keys() and all(two[k].shape == (2, *v.shape[1:]) for k, v in one.items() if v.ndim) and all(
-        v.ndim for v in one.values()
-    )  # fmt: skip
+    rows = all(v.ndim and two[k].shape == (2, *v.shape[1:]) for k, v in one.items() if k in two)
+    return rows and two.keys() == one.keys()
 
 
 def _guesses(module: nn.Module) -> list[tuple[int, ...]]:
