@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -286,8 +286,10 @@ class Contract(_Strict):
         return checks
 
 
-def load_contract(path: str | Path | None = None) -> Contract:
+def load_contract(path: str | Path | None = None, *, needs: Collection[str] = ()) -> Contract:
     """Read and validate a contract file (default: this project's deploy/contract.yaml).
+
+    needs: requirements without which the caller can do nothing; a contract without a line may leave them out.
 
     Raises ContractError naming the file, the field and what to do.
     """
@@ -309,6 +311,7 @@ def load_contract(path: str | Path | None = None) -> Contract:
         raise ContractError("\n".join([*missing, *(_explain(path, e) for e in error.errors())])) from None
     except TypeError:
         raise ContractError(f"{path}: every key must be a word such as 'line' or 'tiles_per_s'.") from None
+    missing += [f"{path}: {name}: add it; it is needed here." for name in needs if name not in contract.limits()]
     if missing:
         raise ContractError("\n".join(missing))
     problems = [*_own_problems(contract), *_contradictions(contract)]

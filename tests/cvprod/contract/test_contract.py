@@ -260,6 +260,8 @@ def test_a_contract_of_ones_own_has_its_own_requirements_and_classes(tmp_path):
         contract.check({"battery_per_hour": 1.2})
     with pytest.raises(ValueError, match=r"tiles_per_s.*battery_per_hour"):
         contract.check({"tiles_per_s": 3})
+    with pytest.raises(ContractError, match="false_reject_rate: add it; it is needed here"):
+        load_contract(written(tmp_path, PHONE), needs=("p99_latency_ms", "false_reject_rate"))
     with pytest.raises(ContractError, match="no line"):
         contract.follow(strip_speed_m_per_s=1)
 
@@ -303,3 +305,9 @@ def test_a_slower_strip_leaves_limits_behind_and_can_recompute_them(edited, caps
 def test_a_fact_that_no_line_has_is_named(words, capsys):
     assert main(["--set", *words]) == 1
     assert words[0].split("=")[0] in capsys.readouterr().err
+
+
+def test_the_phones_contract_is_an_example_that_loads():
+    contract = load_contract(root() / "deploy" / "mobile" / "contract.yaml")
+    assert contract.line is None and "dent" in contract.class_names and contract.classes.clean in contract.class_names
+    assert {"battery_per_hour", "frames_per_s", "p99_latency_ms"} <= set(contract.limits())
