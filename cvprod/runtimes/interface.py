@@ -21,12 +21,15 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from cvprod.quiet import quiet, uncollected
 from cvprod.surface import INPUT_SIZE
+
+if TYPE_CHECKING:  # a device that only serves has no PyTorch
+    import torch
 
 #: Shape of one input of the book's networks, channel first: what a conversion takes unless it gets an example.
 INPUT = (1, INPUT_SIZE, INPUT_SIZE)
@@ -168,6 +171,8 @@ def example_of(example: torch.Tensor | np.ndarray | None) -> torch.Tensor:
 
     Raises ValueError for what has no batch.
     """
+    import torch
+
     if example is None:
         return torch.zeros(1, *INPUT)
     example = torch.as_tensor(example)
