@@ -300,6 +300,8 @@ class TensorRT(Runtime):
         self.input, self.dtype = tuple(shape), np.dtype(trt.nptype(self.engine.get_tensor_dtype(self._input)))
         self.batch = self.engine.get_tensor_profile_shape(self._input, 0)[2][0] if size == -1 else size
         self.fixed = size != -1
+        kinds = {n: np.empty(0, trt.nptype(self.engine.get_tensor_dtype(n))) for n in self.outputs}
+        self._kinds = {n: torch.from_numpy(nothing).dtype for n, nothing in kinds.items()}
         self._try(path)
 
     def _run(self, x: np.ndarray) -> list[np.ndarray]:
@@ -313,8 +315,8 @@ class TensorRT(Runtime):
         self.context.set_tensor_address(self._input, tiles.data_ptr())
         found = []
         for name in self.outputs:
-            kind = torch.from_numpy(np.empty(0, _tensorrt().nptype(self.engine.get_tensor_dtype(name)))).dtype
-            found.append(torch.empty(tuple(self.context.get_tensor_shape(name)), dtype=kind, device="cuda"))
+            shape = tuple(self.context.get_tensor_shape(name))
+            found.append(torch.empty(shape, dtype=self._kinds[name], device="cuda"))
             self.context.set_tensor_address(name, found[-1].data_ptr())
         if not self.context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError(f"{self.path}: TensorRT refused the launch; its log says why")
