@@ -16,7 +16,7 @@ from cvprod import measure
 from cvprod.models.own import Examples, Network, NetworkError, first_line
 from cvprod.quiet import quiet
 from cvprod.runtimes import get
-from cvprod.runtimes.interface import Runtime
+from cvprod.runtimes.interface import Description, Runtime
 from cvprod.runtimes.parity import LINEUP, REFERENCE
 
 #: What an ONNX file can be run with; the first is its reference. The others start at PyTorch.
@@ -121,30 +121,24 @@ def answers(run: Runtime, examples: np.ndarray) -> list[list[np.ndarray]]:
 
 
 def table(
-    found: Answers, runs: dict[int, dict[str, Runtime]], examples: Examples, *, repeats: int = 40
+    found: Answers, times: dict[int, dict[str, float]], about: dict[str, Description], examples: Examples
 ) -> pd.DataFrame:
     """One row a runtime: what it computes in, p50 of one example for each number of threads, size, and its answers
     beside the reference's.
 
-    runs: number of threads -> label -> runtime. "largest difference" is a share of the spread (largest less smallest
+    times: number of threads -> label -> p50 [ms]. "largest difference" is a share of the spread (largest less smallest
     value) of the reference's output, the worst of all outputs. "same class" is for classifiers; for other networks
     "same shape" says on how many examples every output has the reference's shape, as a detector's need not, and
     differences count where it has. accuracy: where the examples have labels.
     """
     rows: dict[str, dict] = {}
-    for threads, loaded in runs.items():
-        timed = measure.compare(
-            {label: _one_by_one(run, examples.images) for label, run in loaded.items()}, warmup=2, repeats=repeats
-        )
-        for label, run in loaded.items():
-            row = rows.setdefault(label, {"computes in": run.describe().precision})
-            row[f"{threads} thread{'s' if threads > 1 else ''}, ms"] = timed[label].p50_ms
     truth = found.outputs[found.reference]
-    for label, row in rows.items():
-        size = next(loaded[label] for loaded in runs.values() if label in loaded).describe().size_bytes
-        row |= {"file, MB": (size or 0) / measure.MB, **_beside(found.outputs[label], truth)}
+    for label, outputs in found.outputs.items():
+        row = rows[label] = {"computes in": about[label].precision}
+        row |= {f"{n} thread{'s' if n > 1 else ''}, ms": timed.get(label, np.nan) for n, timed in times.items()}
+        row |= {"file, MB": (about[label].size_bytes or 0) / measure.MB, **_beside(outputs, truth)}
         if found.classifies:
-            logits, wanted = found.outputs[label][0][0], truth[0][0]
+            logits, wanted = outputs[0][0], truth[0][0]
             row["same class, %"] = float((logits.argmax(1) == wanted.argmax(1)).mean()) * 100
             if examples.labels is not None:
                 row["accuracy, %"] = float((logits.argmax(1) == examples.labels).mean()) * 100
@@ -190,28 +184,41 @@ def measured(
     chosen = lineup(network, only)
     reference = next(iter(chosen))
     files, left_out = convert(network, folder, calibration, chosen)
-    runs = {}
-    for n in threads:
-        runs[n], refused = load(files, network, n, chosen)
-        left_out |= refused
-    if reference in left_out or reference not in runs[threads[0]]:
-        raise NetworkError(f"{network.name} does not run in {reference}: {left_out.get(reference, 'no reason given')}")
-    sound = [label for label in runs[threads[0]] if label not in left_out]
-    runs = {n: {label: loaded[label] for label in sound} for n, loaded in runs.items()}
     found: dict[str, list[list[np.ndarray]]] = {}
-    for label in sound:
+    times: dict[int, dict[str, float]] = {}
+    about: dict[str, Description] = {}
+    for n in threads:  # one after the other: programs of ExecuTorch share one pool, which must not change under them
+        runs, refused = load(files, network, n, chosen)
+        left_out |= refused
+        if not times:
+            found, failed = _answered(runs, examples.images, reference)
+            left_out |= failed
+        if reference in left_out or reference not in found:
+            raise NetworkError(f"{network.name} does not run in {reference}: {left_out.get(reference, 'no reason')}")
+        runs = {label: run for label, run in runs.items() if label in found}
+        calls = {label: _one_by_one(run, examples.images) for label, run in runs.items()}
+        timed = measure.compare(calls, warmup=2, repeats=repeats)
+        times[n] = {label: timed[label].p50_ms for label in runs}
+        about = {label: run.describe() for label, run in runs.items()} | about
+        del runs, calls
+    return table(Answers(reference, found), times, about, examples), left_out
+
+
+def _answered(
+    runs: dict[str, Runtime], images: np.ndarray, reference: str
+) -> tuple[dict[str, list[list[np.ndarray]]], dict[str, str]]:
+    """The answers of every runtime, and the reason for each that gives none, or other outputs than the reference."""
+    found, failed = {}, {}
+    for label, run in runs.items():
         try:
-            found[label] = answers(runs[threads[0]][label], examples.images)
-            outputs, wanted = len(found[label][0]), len(found[reference][0])
+            found[label] = answers(run, images)
+            outputs, wanted = len(found[label][0]), len(found.get(reference, found[label])[0])
             if outputs != wanted:
                 raise NetworkError(f"gives {outputs} outputs where {reference} gives {wanted}")
         except Exception as error:  # as above
             found.pop(label, None)
-            left_out[label] = first_line(error)
-            if label == reference:
-                raise NetworkError(f"{network.name} does not run in {reference}: {left_out[label]}") from error
-    runs = {n: {label: run for label, run in loaded.items() if label in found} for n, loaded in runs.items()}
-    return table(Answers(reference, found), runs, examples, repeats=repeats), left_out
+            failed[label] = first_line(error)
+    return found, failed
 
 
 __all__ = ["FROM_ONNX", "REFERENCE", "Answers", "answers", "convert", "lineup", "load", "measured", "table"]
