@@ -218,6 +218,8 @@ def onnx_predict(path: str | Path | bytes, *, level: str = "all", threads: int =
     """An ONNX file as a `predict` function: uint8 (N, 1, 96, 96) -> float32 logits (N, 7)."""
     runtime = session(path, level=level, threads=threads)
     pixels = runtime.get_inputs()[0]
+    if pixels.type not in TYPES:
+        raise ValueError(f"the graph takes {pixels.type}, which no tile comes in: {', '.join(TYPES)} can be fed.")
     dtype, name = TYPES[pixels.type], pixels.name
 
     def predict(images: np.ndarray) -> np.ndarray:
