@@ -45,15 +45,18 @@ def convert(
 ) -> Path:
     """Write `model` as OpenVINO IR (.xml for the graph, .bin beside it for the weights) and return the .xml path.
 
-    The batch is dynamic. example: an input of another shape or type than the book's tiles. fp16 halves the file:
-    weights are stored so, and computed with in the type `load` asks for.
+    The batch is dynamic, or 1 for a network that takes no two examples. example: an input of another shape or type than
+    the book's tiles. fp16 halves the file: weights are stored so, and computed with in the type `load` asks for.
     """
     data, one = check_precision(precision, PRECISIONS, calibration, example), example_of(example)
     path = Path(path).with_suffix(SUFFIX)
     ov = need("openvino", INSTALL)
     with quiet(native=True), torch.no_grad():
-        two, shape = torch.cat([one, one]), [-1, *one.shape[1:]]
-        graph = ov.convert_model(recordable(model, one), example_input=two, input=shape)
+        network, shape = recordable(model, one), list(one.shape[1:])
+        try:
+            graph = ov.convert_model(network, example_input=torch.cat([one, one]), input=[-1, *shape])
+        except Exception:  # a network that takes one example at a time fails in its own way
+            graph = ov.convert_model(network, example_input=one, input=[1, *shape])
         if data is not None:
             graph = quantize(graph, data)
         ov.save_model(graph, str(path), compress_to_fp16=precision == "fp16")

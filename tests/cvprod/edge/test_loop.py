@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from cvprod.edge import loop, sources, update
@@ -442,6 +443,13 @@ def test_a_model_of_another_kind_is_refused_with_what_would_do(tmp_path):
         open_model(tmp_path / "x.pte")
     (tmp_path / "x.onnx").write_bytes(onnx_bytes(WEIGHTS))
     assert np.array_equal(open_model(tmp_path / "x.onnx")(PIXELS).shape, (28, 7))
+    model = onnx.load(tmp_path / "x.onnx")
+    model.graph.output.append(model.graph.input[0])  # hands the pixels through, as a second answer
+    model.graph.node.append(onnx.helper.make_node("Identity", [model.graph.input[0].name], ["again"]))
+    model.graph.output[1].name = "again"
+    onnx.save(model, tmp_path / "two.onnx")
+    with pytest.raises(EngineError, match="2 outputs; this device wants one each"):
+        open_model(tmp_path / "two.onnx")
 
 
 # --- folders as cameras leave them ---------------------------------------------------------------------------
