@@ -222,6 +222,8 @@ def leaves(given: object) -> dict[str, torch.Tensor]:
     for path, value in pytree.tree_flatten_with_path(given)[0]:
         if isinstance(value, torch.Tensor):
             found[pytree.keystr(path).strip("[]'.").replace("']['", ".").replace("]['", ".") or "output"] = value
+    if all(name.startswith("0.") for name in found):  # a list of one picture's answers, as detectors give
+        return {name[2:]: value for name, value in found.items()}
     return found
 
 

@@ -178,3 +178,12 @@ def test_calibration_and_comparison_share_no_example(folder, tmp_path):
     assert network.input == (3, 10, 10) and "4 examples with labels" in own.describe(network, examples)
     with pytest.raises(NetworkError, match="at least 1"):
         own.opened(parser.parse_args([*words[:1], "--repeats", "0"]))
+
+
+def test_answers_of_several_parts_are_named_by_their_parts():
+    a, b = torch.zeros(1, 2), torch.zeros(3)
+    assert list(own.leaves(a)) == ["output"]
+    assert list(own.leaves((a, b))) == ["0", "1"]
+    assert list(own.leaves({"boxes": a, "scores": b})) == ["boxes", "scores"]
+    assert list(own.leaves([{"boxes": a, "scores": b}])) == ["boxes", "scores"]  # a detector's, for one picture
+    assert list(own.leaves([{"boxes": a}, {"boxes": a}])) == ["0.boxes", "1.boxes"]
