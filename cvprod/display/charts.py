@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from cvprod.contract import REQUIREMENTS, Check
+from cvprod.contract import Check
 from cvprod.display.plots import GREY, PALETTE
 from cvprod.measure import Latency
 from cvprod.realtime.stages import Span
@@ -214,7 +214,7 @@ def techniques(board: pd.DataFrame, families: Mapping[str, Sequence[str]]) -> Fi
 def contract_distance(checks: Mapping[str, Sequence[Check]]) -> Figure:
     """How far each candidate is from each limit: 1 is the limit, the good side is always to the left."""
     fig, ax = plt.subplots(figsize=(6.2, 4.0))
-    names = list(REQUIREMENTS)
+    names = list(dict.fromkeys(c.name for found in checks.values() for c in found))
     for number, (candidate, found) in enumerate(checks.items()):
         colour, marker = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
         shift = 0.24 * (number - (len(checks) - 1) / 2)  # side by side, so that equal ones do not hide each other
@@ -237,9 +237,9 @@ def contract_distance(checks: Mapping[str, Sequence[Check]]) -> Figure:
 def _strain(check: Check) -> float:
     """Above 1 where the limit is broken. Shares to be kept high are compared by what they miss of 1."""
     assert check.measured is not None
-    if REQUIREMENTS[check.name][1] == "max":
+    if check.direction == "max":
         return max(check.measured, 1e-3 * check.limit) / check.limit
-    if REQUIREMENTS[check.name][0] == "share":
+    if check.unit == "share":
         return max(1 - check.measured, 1e-3) / (1 - check.limit)
     return check.limit / max(check.measured, 1e-9)
 

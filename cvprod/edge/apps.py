@@ -21,9 +21,10 @@ def write(folder: Path, network: str | None = None) -> list[Path]:
         folder: deploy/mobile, which holds the folders android and ios.
         network: None is the one that the test vectors were made with.
 
-    LiteRT gets float32, which CPU and GPU both take; Core ML gets float16, which the Neural Engine computes in. A model
-    is replaced only once its conversion has worked. Raises ValueError where `folder` holds no apps, and
-    MissingRuntimeError where a converter is not installed.
+    LiteRT gets float32, which CPU and GPU both take; Core ML gets float16, which the Neural Engine computes in, and a
+    fixed shape of one tile, without which that engine is there for the default shape only. A model is replaced only
+    once its conversion has worked. Raises ValueError where `folder` holds no apps, and MissingRuntimeError where a
+    converter is not installed.
     """
     from cvprod.runtimes import coreml, litert
 
@@ -33,7 +34,7 @@ def write(folder: Path, network: str | None = None) -> list[Path]:
     model = load_network(network or default_network())
     with tempfile.TemporaryDirectory() as scratch:
         lite = litert.convert(model, Path(scratch) / "model")
-        package = coreml.convert(model, Path(scratch) / "Model", precision="fp16")
+        package = coreml.convert(model, Path(scratch) / "Model", precision="fp16", batch=1)
         (folder / ANDROID).parent.mkdir(parents=True, exist_ok=True)
         write_atomic(folder / ANDROID, lite.read_bytes())
         shutil.rmtree(folder / IOS, ignore_errors=True)

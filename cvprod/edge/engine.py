@@ -39,7 +39,12 @@ def _litert(path: Path, threads: int) -> Predictor:
 
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()
-    (given,), (taken,) = interpreter.get_input_details(), interpreter.get_output_details()
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise EngineError(
+            f"{path.name} has {len(inputs)} inputs and {len(outputs)} outputs; this device wants one each"
+        )
+    (given,), (taken,) = inputs, outputs
 
     def one(tile: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(given["index"], quantise(tile[None], given))
@@ -73,5 +78,9 @@ def _onnx(path: Path, threads: int) -> Predictor:
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0]
-    kind = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}[given.type]
+    kinds = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
+    if len(session.get_inputs()) != 1 or len(session.get_outputs()) != 1 or given.type not in kinds:
+        ends = f"{len(session.get_inputs())} inputs ({given.type}) and {len(session.get_outputs())} outputs"
+        raise EngineError(f"{path.name} has {ends}; this device wants one each, and pixels as {', '.join(kinds)}")
+    kind = kinds[given.type]
     return lambda tiles: np.concatenate([session.run(None, {given.name: tile[None].astype(kind)})[0] for tile in tiles])

@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from cvprod.files import write_atomic
-from cvprod.surface import CLASSES, INPUT_SIZE, to_input
+from cvprod.surface import INPUT_SIZE, to_input
 
 from .engine import open_model
 from .journal import Journal
@@ -35,6 +35,7 @@ from .watchdog import Watchdog
 
 CONFIRM_AFTER = 50  # frames without a fault that end a new model's trial
 CHECKPOINT_S = 2.0  # an SD card wears out by small writes: so not for every frame
+CLEAN = "clean"  # the class that is no defect; a model without it calls everything one
 MAX_FAULTS = 5  # model faults in a row that end the process (or a trial)
 
 
@@ -153,8 +154,8 @@ class Inspector:
             if label is None:
                 return
             c.tiles += 1
-            c.defects += label != 0
-            found.append(CLASSES[label])
+            c.defects += self._classes[label] != CLEAN
+            found.append(self._classes[label])
         self.journal.write({"frame": name, "model": self._version, "found": found})
         self._good += 1
         self._bad = 0
@@ -167,7 +168,7 @@ class Inspector:
         """The class index; None after a fault of the model."""
         try:
             logits = self._predict(to_input(tile)[None, None])
-            if logits.shape != (1, len(CLASSES)) or not np.isfinite(logits).all():
+            if logits.shape != (1, len(self._classes)) or not np.isfinite(logits).all():
                 raise ModelFault(f"logits {logits.shape}, all finite: {bool(np.isfinite(logits).all())}")
             return int(logits.argmax())
         except Exception as error:  # a native runtime may raise anything
@@ -194,6 +195,7 @@ class Inspector:
     def _load(self) -> None:
         """Open the active model and run it once, so that the first frame is not the slow one."""
         path, manifest = self.device.active()
+        self._classes = manifest.classes  # the network's own: the device need not know them before
         self._predict = self._opener(path, self.threads)
         with contextlib.suppress(Exception):  # a fault is met, and counted, on the first frame
             self._predict(np.zeros((1, 1, INPUT_SIZE, INPUT_SIZE), np.uint8))

@@ -351,6 +351,10 @@ class Device:
                 write_atomic(folder / SIGNATURE, signature)
                 write_atomic(folder / MANIFEST, data)
                 health = health_check(model_path(folder, manifest), self.root / "golden.npz", self.limits)
+                if health["ok"] and health.get("classes") not in (None, len(manifest.classes)):
+                    names = len(manifest.classes)
+                    why = f"it gives {health['classes']} logits where its manifest names {names} classes"
+                    health = {**health, "ok": False, "why": why}
                 if not health["ok"]:
                     self._save(replace(state, refused=(*state.refused, manifest.version)))
                     raise UpdateError(f"version {manifest.version} failed its health check: {health['why']}; refused")
@@ -489,7 +493,8 @@ def fetch(channel: str, name: str, limit: int, *, timeout: float = 30.0) -> byte
 def health_check(model: Path, golden: Path, limits: Limits) -> dict[str, Any]:
     """Try a model on the golden tiles, in a process of its own: a file that crashes its runtime must not take us along.
 
-    Returns {"ok": bool, "why": str, "accuracy": share, "p50_ms": float}.
+    Returns {"ok": bool, "why": str, "accuracy": share, "classes": number of
+    logits, "p50_ms": float}.
     """
     command = [sys.executable, "-m", "cvprod.edge", "health", str(model), "--golden", str(golden)]
     try:

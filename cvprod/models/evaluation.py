@@ -6,7 +6,7 @@ another defect's name is an error of accuracy only: the strip is stopped all the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from cvprod.measure import wilson
+from cvprod.models.own import first_line
 from cvprod.surface import CLASSES, TileSet
 
 Predict = Callable[[np.ndarray], np.ndarray]
-CLEAN = CLASSES.index("clean")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +28,25 @@ class Evaluation:
     """Logits and true labels of one test, and every metric computed from them.
 
     logits: float32 (N, 7); labels: int64 (N,). A metric without any tile to count (no clean tile, say) is nan.
+    classes: names in the order of the logits, the book's seven or those of a contract of one's own. clean: which of
+    them is no defect; None where all are, and then nothing is rejected falsely.
     """
 
     logits: np.ndarray
     labels: np.ndarray
+    classes: tuple[str, ...] = CLASSES
+    clean: str | None = "clean"
+
+    def __post_init__(self) -> None:
+        if self.logits.ndim != 2 or self.logits.shape[1] != len(self.classes):
+            raise ValueError(f"logits of shape {self.logits.shape} are not for {len(self.classes)} classes: "
+                             f"{', '.join(self.classes)}")  # fmt: skip
+        if len(self.labels) and not 0 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise ValueError(f"labels from {self.labels.min()} to {self.labels.max()} are not indices of "
+                             f"{len(self.classes)} classes: {', '.join(self.classes)}")  # fmt: skip
+        if self.clean is not None and self.clean not in self.classes:
+            raise ValueError(f"{self.clean!r} is none of the classes {', '.join(self.classes)}: "
+                             "name the one that is no defect, or None")  # fmt: skip
 
     @property
     def n(self) -> int:
@@ -41,25 +56,30 @@ class Evaluation:
     @cached_property
     def confusion(self) -> np.ndarray:
         """int64 (7, 7): row = true class, column = predicted class."""
-        table = np.zeros((len(CLASSES), len(CLASSES)), np.int64)
+        table = np.zeros((len(self.classes), len(self.classes)), np.int64)
         np.add.at(table, (self.labels, self.logits.argmax(1)), 1)
         return table
 
     def counts(self, metric: str) -> tuple[int, int]:
         """(numerator, denominator) of `accuracy`, `defect_recall`, `false_reject_rate` or of a class's recall."""
         table = self.confusion
-        clean_row = table[CLEAN]
         if metric == "accuracy":
             return int(np.trace(table)), int(table.sum())
+        clean = None if self.clean is None else self.classes.index(self.clean)
+        if clean is None and metric == "defect_recall":
+            return int(table.sum()), int(table.sum())  # nothing can be called clean
+        if clean is None and metric == "false_reject_rate":
+            return 0, 0
+        clean_row = table[clean or 0]
         if metric == "defect_recall":
             defects = int(table.sum() - clean_row.sum())
-            return defects - int(table[:, CLEAN].sum() - clean_row[CLEAN]), defects
+            return defects - int(table[:, clean].sum() - clean_row[clean]), defects
         if metric == "false_reject_rate":
-            return int(clean_row.sum() - clean_row[CLEAN]), int(clean_row.sum())
-        if metric in CLASSES:
-            k = CLASSES.index(metric)
+            return int(clean_row.sum() - clean_row[clean]), int(clean_row.sum())
+        if metric in self.classes:
+            k = self.classes.index(metric)
             return int(table[k, k]), int(table[k].sum())
-        names = ("accuracy", "defect_recall", "false_reject_rate", *CLASSES)
+        names = ("accuracy", "defect_recall", "false_reject_rate", *self.classes)
         raise ValueError(f"unknown metric {metric!r}; known: {', '.join(names)}")
 
     def rate(self, metric: str) -> float:
@@ -89,7 +109,7 @@ class Evaluation:
     @property
     def per_class(self) -> dict[str, float]:
         """Recall of each class that occurs."""
-        return {name: self.rate(name) for name in CLASSES if self.counts(name)[1]}
+        return {name: self.rate(name) for name in self.classes if self.counts(name)[1]}
 
     @property
     def hardest(self) -> str:
@@ -113,8 +133,19 @@ class Evaluation:
         }
 
 
-def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 64, workers: int = 1) -> Evaluation:
+def evaluate(
+    predict: Predict,
+    tileset: TileSet,
+    *,
+    batch: int = 64,
+    workers: int = 1,
+    classes: Sequence[str] = CLASSES,
+    clean: str | None = "clean",
+) -> Evaluation:
     """Run `predict` (uint8 (n, 1, S, S) -> logits (n, 7)) over the set in batches, and score it.
+
+    tileset: anything with `images` (n, ...) and `labels` (n,). classes, clean: of a network of one's own, in the order
+    of its outputs; a contract names them (`contract.class_names`).
 
     The activations of a larger batch than the default fit no CPU's cache, and a tile takes longer. workers: Python
     threads that share the batches, where `predict` bears that. PyTorch and ONNX Runtime do, and give up the
@@ -128,11 +159,17 @@ def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 64, workers: in
 
     def answer(start: int) -> np.ndarray:
         images = tileset.images[start : start + batch]
-        logits = np.asarray(predict(images), dtype=np.float32)
-        if logits.shape != (len(images), len(CLASSES)):
+        try:
+            logits = np.asarray(predict(images), dtype=np.float32)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(
+                f"predict does not take tiles {images.dtype} {images.shape} ({first_line(error)}): give it tiles of "
+                "the shape and type that its network was made for"
+            ) from error
+        if logits.shape != (len(images), len(classes)):
             raise ValueError(
                 f"predict returned shape {logits.shape} for {len(images)} tiles; "
-                f"expected ({len(images)}, {len(CLASSES)})"
+                f"expected ({len(images)}, {len(classes)}), one for each of {', '.join(classes)}"
             )
         if not np.isfinite(logits).all():
             raise ValueError(f"predict returned a value that is not finite in tiles {start}..{start + len(images) - 1}")
@@ -144,7 +181,7 @@ def evaluate(predict: Predict, tileset: TileSet, *, batch: int = 64, workers: in
     else:
         with ThreadPoolExecutor(workers) as pool:
             parts = list(pool.map(answer, starts))
-    return Evaluation(np.concatenate(parts), np.asarray(tileset.labels, dtype=np.int64))
+    return Evaluation(np.concatenate(parts), np.asarray(tileset.labels, dtype=np.int64), tuple(classes), clean)
 
 
 def predictor(model: nn.Module, threads: int | None = None, batch: int = 32) -> Predict:

@@ -50,7 +50,7 @@ def _rules(args: argparse.Namespace) -> int:
     from . import rules
 
     folder = args.folder or rules.FOLDER
-    made = rules.files(load_contract(args.contract))
+    made = rules.files(load_contract(args.contract, needs=("p99_latency_ms", "defect_recall", "false_reject_rate")))
     stale = [name for name, text in made.items() if not _same(folder / name, text)]
     if args.check:
         print("\n".join(f"{folder / name} is not what the contract makes" for name in stale) or "up to date")

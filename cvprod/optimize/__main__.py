@@ -1,17 +1,24 @@
-"""`python -m cvprod.optimize`: rebuild or verify the shipped students and the pipeline's INT8 file."""
+"""`python -m cvprod.optimize`: rebuild or verify what is shipped; try the techniques on a network of your own.
+
+`compare MODEL` and `prune MODEL` take the path of an .onnx file (compare), or module:factory for PyTorch.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 from cvprod.models import WeightsError, evaluate, predictor
+from cvprod.models import own as networks
 from cvprod.models.data import cached_set
+from cvprod.models.own import NetworkError
 from cvprod.models.training import TOLERANCE
 from cvprod.surface import SPLITS
 
-from . import zoo
+from . import fuse, own, prune, zoo
 from .fuse import onnx_predict
 from .pipeline import PipelineConfig
 
@@ -36,6 +43,41 @@ def verify(n: int) -> int:
     return int(failed)
 
 
+def compare(options: argparse.Namespace) -> int:
+    """Every technique that needs no training, on somebody's network."""
+    try:
+        network, examples, calibration = networks.opened(options)
+        print(networks.describe(network, examples))
+        with tempfile.TemporaryDirectory() as folder:
+            made, left_out = own.candidates(network, calibration, folder, ratios=options.ratios)
+            table = own.board(made, examples, repeats=options.repeats)
+    except NetworkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(table.to_string(float_format="{:.4g}".format))
+    for label, why in left_out.items():
+        print(f"left out: {label}: {why}")
+    return 0
+
+
+def prune_one(options: argparse.Namespace) -> int:
+    """Take channels out of somebody's PyTorch network and write what is left as ONNX."""
+    try:
+        network = networks.open_network(options.model, input=options.input)
+        if network.module is None:
+            raise NetworkError(f"{options.model}: channels are taken out of a PyTorch module; give module:factory")
+        smaller = prune.channels(network.module, options.ratio, example=network.example)
+        before, after = (sum(p.numel() for p in net.parameters()) for net in (network.module, smaller))
+        fuse.export(smaller, options.out, example=network.example)
+    except (ValueError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(
+        f"{network.name}: {before:,} -> {after:,} parameters, written to {options.out}. Train it on before you use it."
+    )
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Entry point; returns the exit status (0: well, 1: a failure, 130: interrupted). A wrong call exits with 2."""
     parser = argparse.ArgumentParser(prog="python -m cvprod.optimize", description=__doc__)
@@ -50,7 +92,19 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("verify", help="test every shipped file against its card")
     check.add_argument("--tiles", type=int, default=1_001, help="test tiles (default 1001)")
     make.add_argument("--force", action="store_true", help="ship even what is worse than what is shipped")
+    try_all = commands.add_parser("compare", help="time and compare the techniques on a network of your own")
+    networks.add_arguments(try_all)
+    try_all.add_argument(
+        "--ratios", type=float, nargs="*", default=list(own.RATIOS), help="shares of channels to prune"
+    )
+    cut = commands.add_parser("prune", help="take channels out of a PyTorch network of your own")
+    cut.add_argument("model", help="module:factory")
+    cut.add_argument("--input", metavar="CxHxW", help="shape of one example")
+    cut.add_argument("--ratio", type=float, default=0.5, help="share of the channels (default %(default)s)")
+    cut.add_argument("--out", type=Path, default=Path("pruned.onnx"), help="default %(default)s")
     options = parser.parse_args(arguments)
+    if options.command in ("compare", "prune"):
+        return compare(options) if options.command == "compare" else prune_one(options)
     if options.command == "verify":
         if options.tiles < 1:
             parser.error(f"--tiles must be at least 1, not {options.tiles}")

@@ -19,8 +19,11 @@ from torch import nn
 
 from cvprod.models import INPUT_SHAPE
 from cvprod.models.evaluation import Predict
-from cvprod.quiet import uncollected
+from cvprod.models.own import first_line, leaves, output_names
+from cvprod.quiet import quiet, uncollected
 
+#: Types of a file's input that pictures come in.
+TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}
 LEVELS = {
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
@@ -72,42 +75,70 @@ def count(model: nn.Module, kind: type[nn.Module]) -> int:
 
 
 @torch.no_grad()
-def recordable(model: nn.Module) -> nn.Module:
+def recordable(model: nn.Module, example: torch.Tensor | None = None) -> nn.Module:
     """A copy in eval mode that computes the same and is quicker to record: it halves the time to export MobileNet.
 
     BatchNorms are folded, which exporters do only after they have taken them apart, and activations write new tensors,
     which recording makes of them anyway. A network whose modules do not stand in the order of its data, so that the
-    fold is wrong, keeps its BatchNorms.
+    fold is wrong, keeps its BatchNorms. example: an input (1, ...) of another shape or type than the book's tiles.
     """
     model = copy.deepcopy(model).eval()
     for module in model.modules():
         if getattr(module, "inplace", False):
             module.inplace = False
     folded = fold_batchnorms(model)
+    if count(folded, nn.BatchNorm2d) == count(model, nn.BatchNorm2d):
+        return model
     pixels = torch.rand(2, *INPUT_SHAPE, generator=torch.Generator().manual_seed(0)) * 255
-    return folded if torch.allclose(folded(pixels), model(pixels), rtol=1e-4, atol=1e-3) else model
+    if example is not None:  # of one image: somebody's network may take no two
+        pixels = torch.from_numpy(np.random.default_rng(0).random(tuple(example.shape)) * 255).to(example.dtype)
+    answers = [[value.float() for value in leaves(net(pixels)).values()] for net in (folded, model)]
+    same = all(a.shape == b.shape and torch.allclose(a, b, rtol=1e-4, atol=1e-3) for a, b in zip(*answers, strict=True))
+    return folded if same else model
 
 
-def export(model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.uint8) -> Path:
+def export(
+    model: nn.Module, path: str | Path, *, dtype: torch.dtype = torch.uint8, example: torch.Tensor | None = None
+) -> Path:
     """Write the network as one ONNX file: input `pixels` (batch, 1, 96, 96) of `dtype`, output `logits` (batch, 7).
 
-    The batch is dynamic. torch.export records the graph, and the exporter writes it in ONNX's operators.
+    The batch is dynamic. torch.export records the graph, and the exporter writes it in ONNX's operators. example: an
+    input (1, ...) of another shape and type; such a network may also give several outputs, and gets a fixed batch of 1
+    where it cannot be recorded with a dynamic one.
+
+    Raises ValueError where the network does not take such an input, or cannot be exported at all.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    example = torch.zeros(2, 1, 96, 96).to(dtype)
-    with uncollected():
-        torch.onnx.export(
-            recordable(model),
-            (example,),
-            path,
-            dynamo=True,
-            input_names=["pixels"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            external_data=False,
-            verbose=False,
-        )
+    one = torch.zeros(1, *INPUT_SHAPE).to(dtype) if example is None else torch.zeros_like(example[:1])
+    try:
+        names = output_names(model.eval(), one)
+    except Exception as error:  # a layer that does not fit fails in its own way
+        shape = "x".join(map(str, one.shape[1:]))
+        raise ValueError(
+            f"{type(model).__name__} does not take examples of {shape} ({first_line(error)}): give export an example "
+            "of what it takes"
+        ) from error
+    network = recordable(model, None if example is None else one)
+    for batch, shapes in ((2, ({0: torch.export.Dim("batch")},)), (1, None)):
+        try:
+            with uncollected(), quiet():
+                torch.onnx.export(
+                    network,
+                    (torch.cat([one] * batch),),
+                    path,
+                    dynamo=True,
+                    input_names=["pixels"],
+                    output_names=names,
+                    dynamic_shapes=shapes,
+                    external_data=False,
+                    verbose=False,
+                )
+            break
+        except Exception as error:  # the exporter's refusals have no common base
+            if shapes is None:
+                why = first_line(error.__cause__ or error)
+                raise ValueError(f"{type(model).__name__} cannot be exported to ONNX: {why}") from error
     return path
 
 
@@ -187,8 +218,9 @@ def onnx_predict(path: str | Path | bytes, *, level: str = "all", threads: int =
     """An ONNX file as a `predict` function: uint8 (N, 1, 96, 96) -> float32 logits (N, 7)."""
     runtime = session(path, level=level, threads=threads)
     pixels = runtime.get_inputs()[0]
-    dtype = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}[pixels.type]
-    name = pixels.name
+    if pixels.type not in TYPES:
+        raise ValueError(f"the graph takes {pixels.type}, which no tile comes in: {', '.join(TYPES)} can be fed.")
+    dtype, name = TYPES[pixels.type], pixels.name
 
     def predict(images: np.ndarray) -> np.ndarray:
         return runtime.run(None, {name: as_input(images, dtype)})[0]

@@ -12,6 +12,8 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from cvprod.models.networks import INPUT_SHAPE, Classifier
+from cvprod.models.own import call, first_line, leaves
+from cvprod.quiet import quiet
 
 from .student import student, widths
 
@@ -45,32 +47,86 @@ def state_bytes(model: nn.Module, *, compressed: bool = False) -> int:
     return len(gzip.compress(buffer.getvalue(), 1)) if compressed else buffer.tell()
 
 
-def channels(model: Classifier, ratio: float, *, round_to: int = 8, steps: int = 1) -> Classifier:
-    """A smaller student from which the `ratio` (0..1) least important channels are really gone.
+def channels(
+    model: nn.Module, ratio: float, *, round_to: int = 8, steps: int = 1, example: torch.Tensor | None = None
+) -> nn.Module:
+    """A smaller copy from which the `ratio` (0..1) least important channels are really gone.
 
     A channel goes from every layer that it runs through (torch-pruning follows the shortcuts), by the L2 norm of its
-    group; widths stay multiples of `round_to`, so that vector registers stay full. The result is an ordinary `student`
-    of other widths with the surviving weights; train it on, for its accuracy has suffered.
+    group; widths stay multiples of `round_to`, so that vector registers stay full. Of a student the result is an
+    ordinary `student` of other widths; of another network, a module of the same class with narrower layers. Its outputs
+    keep their shapes. Train it on, for its accuracy has suffered. example: an input (1, ...) of a network that does not
+    take the book's tiles.
+
+    Raises ValueError for a ratio that is none, and for a network that cannot be pruned so; the message says why.
     Source: Fang et al., "DepGraph: towards any structural pruning", CVPR 2023, arXiv:2301.12900.
     """
     import torch_pruning
 
     if not 0 <= ratio < 1:
         raise ValueError(f"ratio is a share from 0 to below 1, not {ratio}.")
-    model = copy.deepcopy(model).eval()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pruner = torch_pruning.pruner.BasePruner(
-            model,
-            torch.zeros(1, *INPUT_SHAPE),
-            importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
-            pruning_ratio=ratio,
-            ignored_layers=[model.body.head],  # its outputs are the classes
-            round_to=round_to,
-            iterative_steps=steps,
-        )
-        for _ in range(steps):
-            pruner.step()
+    model, name = copy.deepcopy(model).eval(), type(model).__name__
+    one = torch.zeros(1, *INPUT_SHAPE) if example is None else torch.zeros_like(example[:1])
+    before, kept = _ends(model, one)
+    if any(isinstance(module, nn.MultiheadAttention) for module in model.modules()):
+        raise ValueError(f"{name} has attention: whole heads would have to go, which this does not do. Quantise it.")
+    parameters = sum(p.numel() for p in model.parameters())
+    try:
+        with warnings.catch_warnings(), quiet():
+            warnings.simplefilter("ignore")
+            pruner = torch_pruning.pruner.BasePruner(
+                model,
+                one,
+                importance=torch_pruning.importance.GroupMagnitudeImportance(p=2),
+                pruning_ratio=ratio,
+                ignored_layers=kept,  # its outputs are the classes
+                round_to=round_to,
+                iterative_steps=steps,
+            )
+            for _ in range(steps):
+                pruner.step()
+        after = {end: value.shape for end, value in leaves(call(model, one)).items()}
+    except Exception as error:  # torch-pruning meets layers that it does not know in many ways
+        raise ValueError(f"channels of {name} cannot be taken out: {first_line(error)}.") from error
+    if after != before:
+        raise ValueError(f"channels of {name} cannot be taken out without changing what it gives: {before} -> {after}.")
+    if ratio >= 0.25 and sum(p.numel() for p in model.parameters()) == parameters:
+        raise ValueError(f"nothing could be taken from {name}: no layer has {round_to} channels to spare.")
+    if not _is_student(model):
+        return model
     smaller = student(**widths(model))
     smaller.load_state_dict(model.state_dict())  # strict: the shapes prove that nothing was left behind
     return smaller.eval()
+
+
+def _is_student(model: nn.Module) -> bool:
+    body = getattr(model, "body", None)
+    return isinstance(model, Classifier) and all(hasattr(body, part) for part in ("patches", "stem", "blocks", "head"))
+
+
+def _ends(model: nn.Module, one: torch.Tensor) -> tuple[dict, list[nn.Module]]:
+    """Shapes of the outputs by name, and for each output the last layer that has as many channels as it: the classes.
+
+    Raises ValueError where the network does not take `one`.
+    """
+    ran: list[nn.Module] = []
+    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(lambda module, *_: ran.append(module)) for layer in layers]
+    try:
+        shapes = {end: value.shape for end, value in leaves(call(model, one)).items()}
+    except Exception as error:  # a layer that does not fit fails in its own way
+        shape = "x".join(map(str, one.shape[1:]))
+        raise ValueError(
+            f"{type(model).__name__} does not take examples of {shape} ({first_line(error)}): give `channels` an "
+            "example of what it takes."
+        ) from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    kept = []
+    for shape in shapes.values():
+        widest = [
+            m for m in ran if {getattr(m, "out_features", None), getattr(m, "out_channels", None)} & set(shape[1:])
+        ]
+        kept += widest[-1:]
+    return shapes, kept

@@ -254,11 +254,13 @@ def static_qdq(
 
 
 class _Reader:
-    """What ONNX Runtime asks for calibration tiles, in batches of 32."""
+    """What ONNX Runtime asks for calibration tiles, in batches of 32, or of what the file takes."""
 
     def __init__(self, value: onnx.ValueInfoProto, images: np.ndarray) -> None:
-        dtype = np.uint8 if value.type.tensor_type.elem_type == onnx.TensorProto.UINT8 else np.float32
-        parts = (as_input(images[i : i + 32], dtype) for i in range(0, len(images), 32))
+        kind = value.type.tensor_type
+        dtype, size = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type), kind.shape.dim[0].dim_value
+        whole = len(images) // size * size if size else len(images)
+        parts = (as_input(images[i : i + (size or 32)], dtype) for i in range(0, whole, size or 32))
         self.batches = iter([{value.name: part} for part in parts])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
@@ -375,8 +377,11 @@ def nncf_int8(path: str | Path, images: np.ndarray) -> object:
     import openvino as ov
 
     with quiet():
-        data = nncf.Dataset([image[None] for image in images])
-        return nncf.quantize(ov.convert_model(str(path)), data, subset_size=len(images))
+        model = ov.convert_model(str(path))
+        size = model.input(0).partial_shape[0]
+        size = size.get_length() if size.is_static else 1
+        data = nncf.Dataset([images[i : i + size] for i in range(0, len(images) - size + 1, size)])
+        return nncf.quantize(model, data, subset_size=len(images))
 
 
 def openvino_bytes(model: object) -> int:

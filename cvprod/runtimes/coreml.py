@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.models.own import output_names
 from cvprod.optimize.fuse import recordable
 from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
-    INPUT,
     Description,
     ModelFileError,
     Runtime,
     UnsupportedPlatformError,
     check_file,
-    check_logits,
     check_precision,
     check_threads,
+    example_of,
     need,
     quiet,
     size_of,
@@ -35,7 +35,7 @@ NAME = "Core ML"
 SUFFIX = ".mlpackage"
 PRECISIONS = ("fp16", "fp32", "int8")
 INSTALL = "coremltools"
-INPUT_NAME, OUTPUT_NAME = "tiles", "logits"
+INPUT_NAME = "tiles"
 #: Largest batch that a converted package takes in one call.
 BATCH = 64
 
@@ -46,21 +46,26 @@ def convert(
     *,
     precision: str = "fp16",
     calibration: np.ndarray | None = None,
+    example: torch.Tensor | None = None,
+    batch: int | None = BATCH,
 ) -> Path:
     """Write `model` as an ML program for iOS 17 / macOS 14 or newer and return the package's path.
 
+    example: an input of another shape than the book's tiles. batch: the largest that one call takes; 1 fixes the shape,
+    without which the Neural Engine is only there for the default one.
     fp16 is Core ML's default and what the Neural Engine computes in. int8 compresses weights and needs no calibration.
     """
     check_precision(precision if precision != "int8" else "fp16", PRECISIONS, calibration)
+    one = example_of(example)
     path = Path(path).with_suffix(SUFFIX)
     ct = need("coremltools", INSTALL, chatty=True)
     with quiet(native=True), uncollected(), torch.no_grad():
-        traced = torch.jit.trace(recordable(model), torch.zeros(1, *INPUT))
-        shape = ct.Shape((ct.RangeDim(1, BATCH, default=1), *INPUT))
+        traced = torch.jit.trace(recordable(model, one), one)
+        shape = ct.Shape((1 if batch == 1 else ct.RangeDim(1, batch, default=1), *one.shape[1:]))
         package = ct.convert(
             traced,
             inputs=[ct.TensorType(INPUT_NAME, shape, dtype=np.float32)],
-            outputs=[ct.TensorType(OUTPUT_NAME, dtype=np.float32)],
+            outputs=[ct.TensorType(name, dtype=np.float32) for name in output_names(model.eval(), one)],
             minimum_deployment_target=ct.target.iOS17,
             compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
             skip_model_load=True,
@@ -145,18 +150,23 @@ def load(path: str | Path, threads: int = 1, *, units: str = "ALL") -> CoreML:
 
 
 class CoreML(Runtime):
-    """An MLModel; batches up to 64 at once."""
-
-    batch = BATCH
+    """An MLModel; batches up to what its package takes at once."""
 
     def __init__(self, path: Path, units: str) -> None:
         ct = need("coremltools", INSTALL, chatty=True)
         self.path, self.units = path, units
         self.model = ct.models.MLModel(str(path), compute_units=getattr(ct.ComputeUnit, units))
-        check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+        spec = self.model.get_spec().description
+        given = spec.input[0].type.multiArrayType
+        self._input, self.input = spec.input[0].name, tuple(given.shape)[1:]
+        ranges = given.shapeRange.sizeRanges
+        self.batch, self.fixed = (ranges[0].upperBound, False) if ranges else (given.shape[0], True)
+        self.outputs = tuple(output.name for output in spec.output)
+        self._try(path)
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
-        return self.model.predict({INPUT_NAME: x})[OUTPUT_NAME]
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
+        answer = self.model.predict({self._input: x})
+        return [np.asarray(answer[name]) for name in self.outputs]
 
     def describe(self) -> Description:
         return Description(

@@ -14,14 +14,13 @@ import torch
 from cvprod.optimize.fuse import recordable
 from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
-    INPUT,
     Description,
     ModelFileError,
     Runtime,
     check_file,
-    check_logits,
     check_precision,
     check_threads,
+    example_of,
     need,
     quiet,
     size_of,
@@ -42,19 +41,23 @@ def convert(
     *,
     precision: str = "fp32",
     calibration: np.ndarray | None = None,
+    example: torch.Tensor | None = None,
 ) -> Path:
-    """Write `model` as a .pte program of batch 1 for the XNNPACK backend and return its path."""
-    data = check_precision(precision, PRECISIONS, calibration)
+    """Write `model` as a .pte program of batch 1 for the XNNPACK backend and return its path.
+
+    example: an input of another shape than the book's tiles.
+    """
+    data, one = check_precision(precision, PRECISIONS, calibration, example), example_of(example)
     path = Path(path).with_suffix(SUFFIX)
     need("executorch.exir", INSTALL, chatty=True)
     with quiet(native=True), uncollected(), torch.no_grad():
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower
 
-        network = recordable(model)
+        network = recordable(model, one)
         if data is not None:
             network = quantize(network, data)
-        exported = torch.export.export(network, (torch.zeros(1, *INPUT),))
+        exported = torch.export.export(network, (one,))
         # XNNPACK's graph is a closed blob in the file; what it computes in travels beside it, as a method of its own.
         quantised = any("quantize_per_tensor" in str(node.target) for node in exported.graph.nodes)
         program = to_edge_transform_and_lower(
@@ -80,9 +83,10 @@ def quantize(model: torch.nn.Module, calibration: np.ndarray) -> torch.nn.Module
         # Those with batch norm are for training; prepare_pt2e folds it before it looks for patterns. To search for one
         # it exports an example of it, which takes as long as all else here.
         quantizer.SUPPORTED_PATTERNS = [p for p in quantizer.SUPPORTED_PATTERNS if not p.is_qat]
-        graph = torch.export.export(model.eval(), (torch.zeros(1, *INPUT),)).module()
+        tiles = torch.from_numpy(calibration)
+        graph = torch.export.export(model.eval(), (tiles[:1],)).module()
         prepared = prepare_pt2e(graph, quantizer)
-        for tile in torch.from_numpy(calibration):
+        for tile in tiles:
             prepared(tile[None])
         return convert_pt2e(prepared)
 
@@ -97,7 +101,7 @@ def load(path: str | Path, threads: int = 1) -> ExecuTorch:
 
 
 class ExecuTorch(Runtime):
-    """A loaded method `forward` of batch 1; larger batches loop."""
+    """A loaded method `forward` of the file's batch, usually 1; larger ones loop."""
 
     batch = 1
 
@@ -112,7 +116,9 @@ class ExecuTorch(Runtime):
                 self.method = self.program.load_method("forward")
                 if self.method is None:
                     raise RuntimeError("it has no method 'forward'")
-                check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+                size, *shape = self.method.metadata.input_tensor_meta(0).sizes()
+                self.batch, self.fixed, self.input = size, True, tuple(shape)
+                self._try(path)
         except RuntimeError as error:
             raise ModelFileError(f"{path} is damaged or no program of this case: convert it again ({error})") from error
 
@@ -120,9 +126,9 @@ class ExecuTorch(Runtime):
         if self._pool._threadpool_get_thread_count() != self.threads:
             self._pool._unsafe_reset_threadpool(self.threads)
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
         self._size_pool()
-        return self.method.execute((torch.from_numpy(x),))[0].numpy()
+        return [value.numpy() for value in self.method.execute((torch.from_numpy(x),))]
 
     def _precision(self) -> str:
         if BITS not in self.program.method_names:

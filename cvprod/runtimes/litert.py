@@ -14,18 +14,18 @@ import torch
 from cvprod.optimize.fuse import recordable
 from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
-    INPUT,
     Description,
     ModelFileError,
     Runtime,
     check_file,
-    check_logits,
     check_precision,
     check_threads,
     checked,
+    example_of,
     need,
     quiet,
     size_of,
+    static,
     version,
 )
 
@@ -42,21 +42,22 @@ def convert(
     *,
     precision: str = "fp32",
     calibration: np.ndarray | None = None,
+    example: torch.Tensor | None = None,
     integer_ends: bool = False,
 ) -> Path:
     """Write `model` as a .tflite file of batch 1 and return its path.
 
-    integer_ends: with int8, as in `quantize`.
+    example: an input of another shape than the book's tiles. integer_ends: with int8, as in `quantize`.
 
     The batch is fixed: litert-torch 0.10 lowers a network with a symbolic batch only if no constant is broadcast to it.
     """
-    data = check_precision(precision, PRECISIONS, calibration)
+    data, one = check_precision(precision, PRECISIONS, calibration, example), example_of(example)
     path = Path(path).with_suffix(SUFFIX)
     litert_torch = need("litert_torch", INSTALL_CONVERTER, chatty=True)
     # In a notebook its progress goes through IPython's display, which no redirection of streams can mute.
     need("litert_torch._config", INSTALL_CONVERTER).config.show_progress = False
     with quiet(native=True), uncollected():
-        edge = litert_torch.convert(recordable(model), (torch.zeros(1, *INPUT),))
+        edge = litert_torch.convert(recordable(model, one), (one,))
         edge.export(str(path))
     if data is not None:
         quantize(path, path, data, integer_ends=integer_ends)
@@ -64,7 +65,7 @@ def convert(
 
 
 def quantize(source: Path, target: Path, calibration: np.ndarray, *, integer_ends: bool = False) -> Path:
-    """Make a static INT8 file from a float one: calibration is uint8 or float32 (N, 1, 96, 96).
+    """Make a static INT8 file from a float one: calibration is uint8 or float32 (N, *the file's input).
 
     Ranges are the smallest and largest value that any tile gave. The quantiser's default, a moving average over tiles,
     forgets the extremes: the brightest tiles of a line would be clipped.
@@ -72,7 +73,6 @@ def quantize(source: Path, target: Path, calibration: np.ndarray, *, integer_end
     integer_ends: int8 input and output as well, as accelerators without floating point want it; callers then need the
     scales of both (`cvprod.edge.engine` reads them from the file). Otherwise both stay float32.
     """
-    calibration = checked(calibration)
     quantizer = need("ai_edge_quantizer.quantizer", INSTALL_CONVERTER, chatty=True)
     recipe = need("ai_edge_quantizer.recipe", INSTALL_CONVERTER)
     calibrator = need("ai_edge_quantizer.calibrator", INSTALL_CONVERTER)
@@ -81,7 +81,8 @@ def quantize(source: Path, target: Path, calibration: np.ndarray, *, integer_end
         job = quantizer.Quantizer(str(source), recipe.static_wi8_ai8())
         for end in () if integer_ends else ("INPUT", "OUTPUT"):  # float32, so that no caller has to know a scale
             job.update_quantization_recipe(".*", end, algorithm_key="no_quantize")
-        signature, name = _signature(load(source))
+        floats = load(source)
+        calibration, (signature, name) = checked(calibration, floats.input), _signature(floats)
         rules = need("ai_edge_quantizer.recipe_manager", INSTALL_CONVERTER).RecipeManager()
         rules.load_quantization_recipe(job.get_quantization_recipe())
         # One thread: the default of 16 spins on a machine with fewer cores.
@@ -98,7 +99,7 @@ def load(path: str | Path, threads: int = 1) -> LiteRT:
 
 
 class LiteRT(Runtime):
-    """An interpreter of batch 1; larger batches loop."""
+    """An interpreter of the file's batch, usually 1; larger ones loop."""
 
     batch = 1
 
@@ -111,17 +112,20 @@ class LiteRT(Runtime):
                 self.interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelFileError(f"{path} is damaged or no LiteRT model: convert it again ({error})") from error
-        self._input, self._output = self.interpreter.get_input_details()[0], self.interpreter.get_output_details()[0]
-        if tuple(self._input["shape"]) != (1, *INPUT):
-            raise ModelFileError(f"{path} takes {tuple(self._input['shape'])}, not {(1, *INPUT)}")
+        given, self._outputs = self.interpreter.get_input_details(), self.interpreter.get_output_details()
+        if len(given) != 1 or len(given[0]["shape"]) < 2:
+            raise ModelFileError(f"{path} takes {len(given)} inputs, not one with its batch")
+        self._input = given[0]
+        size, *shape = self._input["shape"].tolist()
+        self.batch, self.fixed, self.input = size, True, static(shape, path)
         if (kind := np.dtype(self._input["dtype"]).name) != "float32":
             raise ModelFileError(f"{path} takes {kind}, not float32: cvprod.edge.engine.open_model runs such files")
-        check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+        self._try(path)
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
         self.interpreter.set_tensor(self._input["index"], x)
         self.interpreter.invoke()
-        return self.interpreter.get_tensor(self._output["index"])
+        return [self.interpreter.get_tensor(output["index"]) for output in self._outputs]
 
     def describe(self) -> Description:
         types = {np.dtype(t["dtype"]).name for t in self.interpreter.get_tensor_details() if len(t["shape"]) == 4}

@@ -14,22 +14,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.models.own import output_names
 from cvprod.optimize.fuse import recordable
 from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
-    INPUT,
     Description,
     ModelFileError,
     Runtime,
     UnsupportedPlatformError,
     check_file,
-    check_logits,
     check_precision,
     check_threads,
     checked,
+    example_of,
     need,
     quiet,
     size_of,
+    static,
     version,
 )
 
@@ -48,28 +49,39 @@ def convert(
     *,
     precision: str = "fp32",
     calibration: np.ndarray | None = None,
+    example: torch.Tensor | None = None,
     opset: int = OPSET,
 ) -> Path:
     """Write `model` as one .onnx file with a symbolic batch `N`, checked, and return its path.
 
-    opset: the ONNX operator set; an engine reads models up to its own, so a lower one travels further.
+    example: an input of another shape or type than the book's tiles. opset: the ONNX operator set; an engine reads
+    models up to its own, so a lower one travels further. A network that cannot be recorded with a symbolic batch, or
+    gives another answer for it, gets a fixed one of 1.
     """
-    data = check_precision(precision, PRECISIONS, calibration)
+    data, one = check_precision(precision, PRECISIONS, calibration, example), example_of(example)
     path = Path(path).with_suffix(SUFFIX)
     onnx = need("onnx", INSTALL_CONVERTER)
     need("onnxscript", INSTALL_CONVERTER)
+    network = recordable(model, one)
+    names = output_names(network, one)
     with quiet(native=True), uncollected():
-        torch.onnx.export(
-            recordable(model),
-            (torch.zeros(2, *INPUT),),
-            str(path),
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("N", min=1)},),
-            opset_version=opset,
-            external_data=False,
-            dynamo=True,
-        )
+        for batch, shapes in ((2, ({0: torch.export.Dim("N", min=1)},)), (1, None)):
+            try:
+                torch.onnx.export(
+                    network,
+                    (torch.cat([one] * batch),),
+                    str(path),
+                    input_names=[INPUT_NAME],
+                    output_names=names,
+                    dynamic_shapes=shapes,
+                    opset_version=opset,
+                    external_data=False,
+                    dynamo=True,
+                )
+                break
+            except Exception:  # the exporter's refusals have no common base
+                if shapes is None:
+                    raise
     onnx.checker.check_model(str(path), full_check=True)
     if data is not None:
         quantize(path, path, data)
@@ -86,11 +98,11 @@ _SCHEMES = {
 
 
 def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str = "cpu") -> Path:
-    """Make a static INT8 (QDQ) file from a float one: calibration is uint8 or float32 (N, 1, 96, 96).
+    """Make a static INT8 (QDQ) file from a float one: calibration is uint8 or the file's own type (N, *its input).
 
     target: "cpu" or "tensorrt", which differ in what they accept. Weights are scaled per output channel.
     """
-    (activations, seven_bits, options), calibration = _SCHEMES[target], checked(calibration)
+    activations, seven_bits, options = _SCHEMES[target]
     quantization = need("onnxruntime.quantization", INSTALL)
     shape_inference = need("onnxruntime.quantization.shape_inference", INSTALL)
     with tempfile.TemporaryDirectory() as folder, quiet(native=True):
@@ -99,7 +111,7 @@ def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str =
         quantization.quantize_static(
             str(prepared),
             str(path),
-            _Tiles(calibration),
+            _Tiles(prepared, calibration),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             reduce_range=seven_bits,
@@ -111,15 +123,21 @@ def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str =
 
 
 class _Tiles:
-    """Calibration tiles one batch at a time, as onnxruntime.quantization reads them."""
+    """Calibration examples one batch at a time, as onnxruntime.quantization reads them."""
 
-    def __init__(self, tiles: np.ndarray, batch: int = 32) -> None:
-        self._batches: Iterator[np.ndarray] = (tiles[i : i + batch] for i in range(0, len(tiles), batch))
+    def __init__(self, file: Path, tiles: np.ndarray, batch: int = 32) -> None:
+        taken = need("onnxruntime", INSTALL).InferenceSession(str(file), session_options()).get_inputs()[0]
+        self._name, (size, *shape) = taken.name, taken.shape
+        shape = [side if isinstance(side, int) else given for side, given in zip(shape, tiles.shape[1:], strict=True)]
+        tiles = checked(tiles, tuple(shape), _TYPES[taken.type])
+        batch = size if isinstance(size, int) else batch
+        whole = len(tiles) if not isinstance(size, int) else max(1, len(tiles) // size) * size
+        self._batches: Iterator[np.ndarray] = (tiles[i : i + batch] for i in range(0, whole, batch))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next batch by input name; None at the end."""
         batch = next(self._batches, None)
-        return None if batch is None else {INPUT_NAME: batch}
+        return None if batch is None else {self._name: batch}
 
 
 def inspect(path: str | Path) -> dict:
@@ -144,18 +162,19 @@ def load(
     *,
     providers: Sequence[str] = ("CPUExecutionProvider",),
     optimise: str = "all",
+    input: tuple[int, ...] | None = None,
 ) -> OnnxRuntime:
     """Load an .onnx file.
 
     providers: execution providers in order of preference, e.g. ("CUDAExecutionProvider", "CPUExecutionProvider").
     optimise: as in `session_options`; "disable" computes a Q/DQ file as it is written, in float, for whichever machine
-    it was made.
+    it was made. input: shape of one example, for a file that leaves it open.
 
     Raises ModelFileError, MissingRuntimeError, and UnsupportedPlatformError for a provider that this build lacks:
     ONNX Runtime itself would only warn and run on the CPU.
     """
     path = check_file(path, suffix=SUFFIX)
-    return OnnxRuntime(path, check_threads(threads), tuple(providers), optimise)
+    return OnnxRuntime(path, check_threads(threads), tuple(providers), optimise, input)
 
 
 def session_options(threads: int = 1, *, optimise: str = "all", spin: bool = False):
@@ -180,10 +199,19 @@ def session_options(threads: int = 1, *, optimise: str = "all", spin: bool = Fal
 _LEVELS = {"disable": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
 
 
-class OnnxRuntime(Runtime):
-    """An InferenceSession; any batch."""
+#: Types of a file's input that pictures come in.
+_TYPES = {
+    "tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8, "tensor(int8)": np.int8,
+}  # fmt: skip
 
-    def __init__(self, path: Path, threads: int, providers: tuple[str, ...], optimise: str) -> None:
+
+class OnnxRuntime(Runtime):
+    """An InferenceSession; any batch that its file takes."""
+
+    def __init__(
+        self, path: Path, threads: int, providers: tuple[str, ...], optimise: str, input: tuple[int, ...] | None
+    ) -> None:
         ort = need("onnxruntime", INSTALL)
         missing = [name for name in providers if name not in ort.get_available_providers()]
         if missing:
@@ -198,16 +226,18 @@ class OnnxRuntime(Runtime):
         except Exception as error:  # ONNX Runtime has one exception class a status code, and no common base
             raise ModelFileError(f"{path} is damaged or no ONNX model: convert it again ({error})") from error
         inputs = self.session.get_inputs()
-        if len(inputs) != 1 or tuple(inputs[0].shape[1:]) != INPUT or inputs[0].type != "tensor(float)":
+        if len(inputs) != 1 or inputs[0].type not in _TYPES or len(inputs[0].shape) < 2:
             took = ", ".join(f"{i.name} {i.type} {i.shape}" for i in inputs)
-            raise ModelFileError(f"{path} takes {took}, not one float32 input (N, {', '.join(map(str, INPUT))})")
-        self._input = inputs[0].name
+            raise ModelFileError(f"{path} takes {took}, not one input of pixels with its batch")
+        self._input, self.dtype = inputs[0].name, np.dtype(_TYPES[inputs[0].type])
+        self.input = input or static(inputs[0].shape[1:], path)
+        self.outputs = tuple(output.name for output in self.session.get_outputs())
         if isinstance(inputs[0].shape[0], int):
-            self.batch = inputs[0].shape[0]
-        check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+            self.batch, self.fixed = inputs[0].shape[0], True
+        self._try(path)
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
-        return self.session.run(None, {self._input: x})[0]
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
+        return self.session.run(None, {self._input: x})
 
     def describe(self) -> Description:
         onnx = need("onnx", INSTALL_CONVERTER)

@@ -14,17 +14,17 @@ import torch
 
 from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
-    INPUT,
     Description,
     ModelFileError,
     Runtime,
     check_file,
-    check_logits,
     check_precision,
     check_threads,
+    example_of,
     need,
     quiet,
     size_of,
+    static,
     version,
 )
 
@@ -41,16 +41,22 @@ def convert(
     *,
     precision: str = "fp32",
     calibration: np.ndarray | None = None,
+    example: torch.Tensor | None = None,
 ) -> Path:
     """Write `model` as OpenVINO IR (.xml for the graph, .bin beside it for the weights) and return the .xml path.
 
-    The batch is dynamic. fp16 halves the file: weights are stored so, and computed with in the type `load` asks for.
+    The batch is dynamic, or 1 for a network that takes no two examples. example: an input of another shape or type than
+    the book's tiles. fp16 halves the file: weights are stored so, and computed with in the type `load` asks for.
     """
-    data = check_precision(precision, PRECISIONS, calibration)
+    data, one = check_precision(precision, PRECISIONS, calibration, example), example_of(example)
     path = Path(path).with_suffix(SUFFIX)
     ov = need("openvino", INSTALL)
     with quiet(native=True), torch.no_grad():
-        graph = ov.convert_model(recordable(model), example_input=torch.zeros(2, *INPUT), input=[-1, *INPUT])
+        network, shape = recordable(model, one), list(one.shape[1:])
+        try:
+            graph = ov.convert_model(network, example_input=torch.cat([one, one]), input=[-1, *shape])
+        except Exception:  # a network that takes one example at a time fails in its own way
+            graph = ov.convert_model(network, example_input=one, input=[1, *shape])
         if data is not None:
             graph = quantize(graph, data)
         ov.save_model(graph, str(path), compress_to_fp16=precision == "fp16")
@@ -58,7 +64,7 @@ def convert(
 
 
 def quantize(graph, calibration: np.ndarray):
-    """Post-training static INT8 of an openvino.Model; calibration float32 (N, 1, 96, 96).
+    """Post-training static INT8 of an openvino.Model; calibration in its input's shape and type, (N, *input).
 
     Activations range from the smallest to the largest value of any tile. NNCF's default averages the extremes of single
     tiles, which clips the brightest of them.
@@ -70,7 +76,9 @@ def quantize(graph, calibration: np.ndarray):
         extremes = advanced.AdvancedQuantizationParameters(
             activations_range_estimator_params=estimators.RangeEstimatorParametersSet.MINMAX
         )
-        tiles = nncf.Dataset(calibration[:, None])
+        size = graph.input(0).partial_shape[0]
+        size = size.get_length() if size.is_static else 1
+        tiles = nncf.Dataset([calibration[i : i + size] for i in range(0, len(calibration) - size + 1, size)])
         return nncf.quantize(graph, tiles, subset_size=len(calibration), advanced_parameters=extremes)
 
 
@@ -81,23 +89,33 @@ def inspect(path: str | Path) -> dict:
     return {"bytes": size_of(path) + size_of(path.with_suffix(".bin")), "operations": operations}
 
 
-def load(path: str | Path, threads: int = 1, *, compute: str | None = "f32", device: str = "CPU") -> OpenVINO:
+def load(
+    path: str | Path,
+    threads: int = 1,
+    *,
+    compute: str | None = "f32",
+    device: str = "CPU",
+    input: tuple[int, ...] | None = None,
+) -> OpenVINO:
     """Load an OpenVINO .xml (or an .onnx file: the same engine reads both).
 
     compute: type of the arithmetic that is not INT8: "f32", "bf16", "f16", or None to leave the choice to OpenVINO,
-    which takes bf16 on CPUs that have it, without a word. `describe()` says what was taken.
+    which takes bf16 on CPUs that have it, without a word. `describe()` says what was taken. input: shape of one
+    example, for a file that leaves it open.
     """
     path = Path(path)
     path = check_file(path, suffix=path.suffix if path.suffix == ".onnx" else SUFFIX)
     if path.suffix == SUFFIX and not path.with_suffix(".bin").exists():
         raise ModelFileError(f"{path} has lost its weights: {path.with_suffix('.bin').name} must lie beside it")
-    return OpenVINO(path, check_threads(threads), compute, device)
+    return OpenVINO(path, check_threads(threads), compute, device, input)
 
 
 class OpenVINO(Runtime):
-    """A compiled model; any batch."""
+    """A compiled model; any batch that its file takes."""
 
-    def __init__(self, path: Path, threads: int, compute: str | None, device: str) -> None:
+    def __init__(
+        self, path: Path, threads: int, compute: str | None, device: str, input: tuple[int, ...] | None
+    ) -> None:
         ov = need("openvino", INSTALL)
         self.path, self.threads = path, threads
         config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
@@ -108,16 +126,20 @@ class OpenVINO(Runtime):
         except RuntimeError as error:
             raise ModelFileError(f"{path} is damaged or no OpenVINO model: convert it again ({error})") from error
         self._request = self.compiled.create_infer_request()
-        try:
-            logits = self._run(np.zeros((1, *INPUT), np.float32))
-        except RuntimeError as error:
-            shape = self.compiled.input(0).partial_shape
-            raise ModelFileError(f"{path} takes {shape}, not (N, {', '.join(map(str, INPUT))})") from error
-        check_logits(logits, 1, path)
+        if len(self.compiled.inputs) != 1:
+            raise ModelFileError(f"{path} takes {len(self.compiled.inputs)} inputs, not one")
+        given = self.compiled.input(0)
+        size, *shape = (d.get_length() if d.is_static else None for d in given.partial_shape)
+        self.input, self.dtype = input or static(shape, path), np.dtype(given.element_type.to_dtype())
+        if size is not None:
+            self.batch, self.fixed = size, True
+        self._try(path)
+        self.outputs = tuple(min(o.names, default=f"output {i}") for i, o in enumerate(self.compiled.outputs))
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
-        # share_inputs: no copy in; the copy out is ours, because the request reuses its buffer at the next call.
-        return self._request.infer({0: x}, share_inputs=True)[0].copy()
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
+        # share_inputs: no copy in; the copies out are ours, because the request reuses its buffers at the next call.
+        answer = self._request.infer({0: x}, share_inputs=True)
+        return [answer[output].copy() for output in self.compiled.outputs]
 
     def describe(self) -> Description:
         kinds = convolution_types(self.compiled)

@@ -9,6 +9,9 @@ Not `from __future__ import annotations`: the plugin decorators read annotations
 """
 
 import json
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,11 +23,11 @@ from cvprod.runtimes.interface import (
     INPUT,
     Description,
     InputError,
+    MissingRuntimeError,
     ModelFileError,
     Runtime,
     UnsupportedPlatformError,
     check_file,
-    check_logits,
     check_precision,
     check_threads,
     need,
@@ -49,12 +52,16 @@ def convert(
     *,
     precision: str = "fp32",
     calibration: np.ndarray | None = None,
+    example: torch.Tensor | None = None,
     profile: tuple[int, int, int] = PROFILE,
 ) -> Path:
-    """Export `model` to ONNX beside `path`, build an engine from it for this machine's GPU; return the .plan path."""
-    data = check_precision(precision, PRECISIONS, calibration)
+    """Export `model` to ONNX beside `path`, build an engine from it for this machine's GPU; return the .plan path.
+
+    example: an input of another shape than the book's tiles.
+    """
+    data = check_precision(precision, PRECISIONS, calibration, example)
     path = Path(path).with_suffix(SUFFIX)
-    graph = onnxruntime.convert(model, path)
+    graph = onnxruntime.convert(model, path, example=example)
     if data is not None:
         onnxruntime.quantize(graph, graph, data, target="tensorrt")
     return build(graph, path, profile=profile)
@@ -84,7 +91,8 @@ def build(
     if not parser.parse_from_file(str(graph)):
         errors = "; ".join(str(parser.get_error(i)) for i in range(parser.num_errors))
         raise ModelFileError(f"{graph}: TensorRT cannot read it ({errors})")
-    name, shape = INPUT_NAME, INPUT
+    given = network.get_input(0)
+    name, (batch, *shape) = given.name, given.shape
     if camera:
         name, shape = add_camera_input(network), (1, TILE_SIZE, TILE_SIZE)
     config = builder.create_builder_config()
@@ -92,14 +100,59 @@ def build(
         config.clear_flag(trt.BuilderFlag.TF32)  # set by default, and "fp32" would not be float32
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mib << 20)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # the inspector can then name every layer's type
-    shapes = builder.create_optimization_profile()
-    shapes.set_shape(name, *((batch, *shape) for batch in profile))
-    config.add_optimization_profile(shapes)
+    if camera or batch == -1:  # a file of a fixed batch needs no profile, and bears none
+        shapes = builder.create_optimization_profile()
+        shapes.set_shape(name, *((size, *shape) for size in profile))
+        config.add_optimization_profile(shapes)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise ModelFileError(f"{graph}: TensorRT built no engine; its log above says which layer failed")
     path.write_bytes(plan)
     return path
+
+
+def model_optimizer(
+    graph: str | Path, path: str | Path, *, precision: str, calibration: np.ndarray | None = None
+) -> Path:
+    """Write a float32 .onnx file anew for `build`, by NVIDIA's Model Optimizer; return the new file's path.
+
+    precision: "fp16" keeps in float32 what float16 would spoil, and the file's ends; "int8" writes Q/DQ pairs, with
+    float16 between them. calibration: at least 500 examples in the shape and type of the file's input, for int8: its
+    entropy method fits histograms, which few pictures leave empty.
+
+    It runs in an environment of its own, made by uv. Raises ValueError, MissingRuntimeError without uv, and
+    ModelFileError where Model Optimizer fails.
+    """  # fmt: skip
+    graph, path = check_file(graph, suffix=".onnx"), Path(path).with_suffix(".onnx")
+    if precision not in _OPTIMIZER:
+        raise ValueError(f"precision must be one of {', '.join(_OPTIMIZER)}, not {precision!r}")
+    if precision == "int8" and (calibration is None or len(calibration) < CALIBRATION):
+        given = 0 if calibration is None else len(calibration)
+        raise ValueError(f"int8 needs at least {CALIBRATION} calibration examples like those of the line, not {given}")
+    if (uv := shutil.which("uv")) is None:
+        raise MissingRuntimeError("uv, which makes Model Optimizer's environment, is not there: pip install uv")
+    with tempfile.TemporaryDirectory() as folder:
+        module, *options = _OPTIMIZER[precision]
+        if precision == "int8":
+            data = Path(folder) / "calibration.npy"
+            np.save(data, calibration.astype(np.float32))
+            options += [f"--calibration_data={data}"]
+        tool = [uv, "run", "--no-project", "--isolated", "--with", MODEL_OPTIMIZER, "python", "-m", module]
+        command = [*tool, f"--onnx_path={graph}", f"--output_path={path}", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode or not path.is_file():
+        words = " ".join(done.stderr.split())[-300:]
+        raise ModelFileError(f"{graph}: Model Optimizer wrote no {precision} file ({words})")
+    return path
+
+
+#: Its pins clash with those of the other converters, so it is no dependency of this package.
+MODEL_OPTIMIZER = "nvidia-modelopt[onnx]==0.47.0"
+CALIBRATION = 500
+_OPTIMIZER = {
+    "fp16": ("modelopt.onnx.autocast", "--low_precision_type=fp16", "--keep_io_types"),
+    "int8": ("modelopt.onnx.quantization", "--quantize_mode=int8", "--calibration_method=entropy"),
+}
 
 
 def trtexec(graph: str | Path, path: str | Path, *, profile: tuple[int, int, int] = PROFILE) -> str:
@@ -173,7 +226,9 @@ def add_camera_input(network) -> str:
     trt, area = _tensorrt(), register_plugin()
     old = network.get_input(0)
     camera = network.add_input(CAMERA_NAME, trt.uint8, (-1, 1, TILE_SIZE, TILE_SIZE))
-    resized = network.add_plugin(area(camera, size=INPUT_SIZE)).get_output(0)
+    # Bytes are for the network's ends only: no layer but a cast takes them (NvInfer.h, DataType::kUINT8).
+    grey = network.add_cast(camera, trt.float32).get_output(0)
+    resized = network.add_plugin(area(grey, size=INPUT_SIZE)).get_output(0)
     for layer in (network.get_layer(i) for i in range(network.num_layers)):
         for index in range(layer.num_inputs):
             tensor = layer.get_input(index)
@@ -200,14 +255,14 @@ def load(path: str | Path, threads: int = 1) -> "TensorRT":
 def load_camera(path: str | Path) -> Callable[[np.ndarray], np.ndarray]:
     """Load an engine built with camera=True, as a function: uint8 (N, 1, 224, 224) -> float32 logits (N, 7)."""
     register_plugin()  # before the engine is read: deserialising looks the plugin up
-    loaded = TensorRT(check_file(path, suffix=SUFFIX), CAMERA_NAME)
+    loaded = TensorRT(check_file(path, suffix=SUFFIX))
 
     def run(tiles: np.ndarray) -> np.ndarray:
         if tiles.dtype != np.uint8 or tiles.shape[1:] != (1, TILE_SIZE, TILE_SIZE):
             size = f"(N, 1, {TILE_SIZE}, {TILE_SIZE})"
             raise InputError(f"a camera engine takes uint8 {size}, got {tiles.dtype} {tiles.shape}")
         parts = np.array_split(tiles, -(-len(tiles) // loaded.batch))
-        return np.concatenate([loaded._run(part) for part in parts])
+        return np.concatenate([loaded._run(part)[0] for part in parts])
 
     return run
 
@@ -225,7 +280,7 @@ def _tensorrt():
 class TensorRT(Runtime):
     """An engine with one execution context on its own CUDA stream."""
 
-    def __init__(self, path: Path, name: str = INPUT_NAME) -> None:
+    def __init__(self, path: Path) -> None:
         trt = _tensorrt()
         self.path, self._logger = path, trt.Logger(trt.Logger.ERROR)
         self._runtime = trt.Runtime(self._logger)  # must outlive the engine
@@ -236,24 +291,36 @@ class TensorRT(Runtime):
                 "an engine belongs to the release and the GPU that built it, so build it here from the .onnx file"
             )
         self.context, self.stream = self.engine.create_execution_context(), torch.cuda.Stream()
-        self.input, self.batch = name, self.engine.get_tensor_profile_shape(name, 0)[2][0]
-        if name == INPUT_NAME:
-            check_logits(self._run(np.zeros((1, *INPUT), np.float32)), 1, path)
+        names = [self.engine.get_tensor_name(i) for i in range(self.engine.num_io_tensors)]
+        given = [n for n in names if self.engine.get_tensor_mode(n) == trt.TensorIOMode.INPUT]
+        if len(given) != 1:
+            raise ModelFileError(f"{path} takes {len(given)} inputs ({', '.join(given)}), not one")
+        self._input, self.outputs = given[0], tuple(n for n in names if n not in given)
+        size, *shape = self.engine.get_tensor_shape(self._input)
+        self.input, self.dtype = tuple(shape), np.dtype(trt.nptype(self.engine.get_tensor_dtype(self._input)))
+        self.batch = self.engine.get_tensor_profile_shape(self._input, 0)[2][0] if size == -1 else size
+        self.fixed = size != -1
+        kinds = {n: np.empty(0, trt.nptype(self.engine.get_tensor_dtype(n))) for n in self.outputs}
+        self._kinds = {n: torch.from_numpy(nothing).dtype for n, nothing in kinds.items()}
+        self._try(path)
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
+    def _run(self, x: np.ndarray) -> list[np.ndarray]:
         with torch.cuda.stream(self.stream):
             tiles = torch.from_numpy(x).cuda(non_blocking=True)
-            return self.infer(tiles).cpu().numpy()  # .cpu() waits for the stream
+            return [value.cpu().numpy() for value in self.infer(tiles)]  # .cpu() waits for the stream
 
-    def infer(self, tiles: torch.Tensor) -> torch.Tensor:
-        """Logits of tiles that are already on the GPU, on the current stream; nothing is copied or waited for."""
-        self.context.set_input_shape(self.input, tuple(tiles.shape))
-        logits = torch.empty(tuple(self.context.get_tensor_shape(OUTPUT_NAME)), device="cuda")
-        self.context.set_tensor_address(self.input, tiles.data_ptr())
-        self.context.set_tensor_address(OUTPUT_NAME, logits.data_ptr())
+    def infer(self, tiles: torch.Tensor) -> list[torch.Tensor]:
+        """Outputs for tiles that are already on the GPU, on the current stream; nothing is copied or waited for."""
+        self.context.set_input_shape(self._input, tuple(tiles.shape))
+        self.context.set_tensor_address(self._input, tiles.data_ptr())
+        found = []
+        for name in self.outputs:
+            shape = tuple(self.context.get_tensor_shape(name))
+            found.append(torch.empty(shape, dtype=self._kinds[name], device="cuda"))
+            self.context.set_tensor_address(name, found[-1].data_ptr())
         if not self.context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError(f"{self.path}: TensorRT refused the launch; its log says why")
-        return logits
+        return found
 
     def layers(self) -> list[dict]:
         """The engine's layers after fusion, as the inspector reports them."""

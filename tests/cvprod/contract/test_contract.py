@@ -5,7 +5,7 @@ import math
 import pytest
 import yaml
 
-from cvprod.contract import REQUIREMENTS, ContractError, load_contract
+from cvprod.contract import REQUIREMENTS, ContractError, load_contract, main
 from cvprod.costs.prices import PriceError, load_prices
 from cvprod.repo import root
 
@@ -225,3 +225,89 @@ def test_a_strip_narrower_than_a_tile_needs_one():
 def test_what_cannot_have_been_measured_is_refused(wrong):
     with pytest.raises(ValueError, match=r"cannot have been measured|no number|not in the contract"):
         load_contract().check(wrong)
+
+
+WORDS = {"says": "The phone of the inspector must last a shift.", "why": "Eight hours on one charge."}
+PHONE = {
+    "p99_latency_ms": {"limit": 100, **WORDS},
+    "defect_recall": {"limit": 0.9, **WORDS},
+    "own": {
+        "battery_per_hour": {"limit": 0.12, "unit": "share", "at": "most", **WORDS},
+        "frames_per_s": {"limit": 15, "unit": "frames/s", "at": "least", **WORDS},
+    },
+    "classes": {"names": ["fine", "dent", "rust"], "clean": "fine"},
+}
+
+
+def written(tmp_path, data):
+    path = tmp_path / "phone.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def test_a_contract_of_ones_own_has_its_own_requirements_and_classes(tmp_path):
+    contract = load_contract(written(tmp_path, PHONE))
+    assert contract.class_names == ("fine", "dent", "rust") and contract.line is None and not contract.loose()
+    assert list(contract.limits()) == ["p99_latency_ms", "defect_recall", "battery_per_hour", "frames_per_s"]
+    measured = {"p99_latency_ms": 90, "defect_recall": 0.95, "battery_per_hour": 0.2, "frames_per_s": 20}
+    checks = {c.name: c for c in contract.check(measured, {"frames_per_s": (14, 26)})}
+    assert {name: c.status for name, c in checks.items()} == {
+        "p99_latency_ms": "met", "defect_recall": "met", "battery_per_hour": "broken", "frames_per_s": "not decided",
+    }  # fmt: skip
+    assert (checks["battery_per_hour"].sign, checks["frames_per_s"].sign) == ("<=", ">=")
+    assert "at least 15 frames/s" in contract._repr_markdown_() and "at most 12%" in contract._repr_markdown_()
+    with pytest.raises(ValueError, match="cannot have been measured"):
+        contract.check({"battery_per_hour": 1.2})
+    with pytest.raises(ValueError, match=r"tiles_per_s.*battery_per_hour"):
+        contract.check({"tiles_per_s": 3})
+    with pytest.raises(ContractError, match="false_reject_rate: add it; it is needed here"):
+        load_contract(written(tmp_path, PHONE), needs=("p99_latency_ms", "false_reject_rate"))
+    with pytest.raises(ContractError, match="no line"):
+        contract.follow(strip_speed_m_per_s=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d["own"]["frames_per_s"].update(at="above"), "own.frames_per_s.at: .*'most' or 'least'"),
+        (lambda d: d["own"]["battery_per_hour"].update(limit=12), "own.battery_per_hour.limit: 12 is no share"),
+        (lambda d: d["own"].update(memory_mb=d["own"]["frames_per_s"]), "own.memory_mb: the book has"),
+        (lambda d: d["classes"].update(names=["dent", "dent"]), "dent is there twice"),
+        (lambda d: d["classes"].update(clean="perfect"), "'perfect' is none of fine, dent, rust"),
+        (lambda d: [d.pop(name) for name in list(d)], "expected a mapping|requires nothing"),
+        (lambda d: d.update(line={}), "tiles_per_s: add it"),
+    ],
+)
+def test_a_wrong_contract_of_ones_own_is_named(tmp_path, change, says):
+    data = yaml.safe_load(yaml.safe_dump(PHONE))
+    change(data)
+    with pytest.raises(ContractError, match=says):
+        load_contract(written(tmp_path, data))
+
+
+def test_a_slower_strip_leaves_limits_behind_and_can_recompute_them(edited, capsys):
+    assert not load_contract().loose()
+    path = edited(lambda d: d["line"].update(strip_speed_m_per_s=1.5, compute_budget_eur_per_year=1600))
+    loose = load_contract(path).loose()
+    assert loose["p99_latency_ms"] == (10, 20) and set(loose) == {
+        "p99_latency_ms", "tiles_per_s", "cost_per_million_tiles_eur",
+    }  # fmt: skip
+    made = load_contract().follow(strip_speed_m_per_s=1.5)
+    assert made.p99_latency_ms.limit == pytest.approx(20) and made.tiles_per_s.limit == pytest.approx(160.7, abs=0.1)
+    assert made.memory_mb == load_contract().memory_mb and not made.loose()
+    assert "It was 10" in made.p99_latency_ms.why
+    assert load_contract().follow(strip_speed_m_per_s=6).p99_latency_ms.limit == pytest.approx(5)  # and a faster one
+    assert main([str(path)]) == 0 and "20 would do" in capsys.readouterr().out
+    assert main(["--set", "strip_speed_m_per_s=1.5"]) == 0 and "<= 20 ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["speed=1"], ["strip_speed_m_per_s=-1"], ["strip_speed_m_per_s=fast"]])
+def test_a_fact_that_no_line_has_is_named(words, capsys):
+    assert main(["--set", *words]) == 1
+    assert words[0].split("=")[0] in capsys.readouterr().err
+
+
+def test_the_phones_contract_is_an_example_that_loads():
+    contract = load_contract(root() / "deploy" / "mobile" / "contract.yaml")
+    assert contract.line is None and "dent" in contract.class_names and contract.classes.clean in contract.class_names
+    assert {"battery_per_hour", "frames_per_s", "p99_latency_ms"} <= set(contract.limits())

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 
 from cvprod.edge import loop, sources, update
@@ -60,6 +61,20 @@ def test_decisions_are_the_models_and_every_frame_is_logged(ready, spool):
     logged = [line["found"][0] for line in lines(ready.folder / "log")]
     assert logged == [expected(tile) for tile in PIXELS[:12, 0]]
     assert report.counters.defects == sum(name != "clean" for name in logged)
+
+
+def test_classes_are_those_of_the_manifest(plant, spool):
+    names = tuple("dent" if name == "pitted_surface" else name for name in CLASSES)
+    plant.publish(1, classes=names)
+    plant.device.install()
+    report = inspector(plant).run(sources.frames(str(spool)))
+    found = [line["found"][0] for line in lines(plant.folder / "log")]
+    assert "dent" in found and set(found) <= set(names) and report.counters.tiles == 12
+    assert report.counters.defects == sum(name != "clean" for name in found)
+    plant.publish(2, classes=("clean", "dent"))  # two names for seven logits
+    with pytest.raises(UpdateError, match="7 logits where its manifest names 2"):
+        plant.device.install()
+    assert plant.device.active()[1].version == 1
 
 
 def test_unreadable_frames_are_skipped_and_counted(ready, spool):
@@ -428,6 +443,13 @@ def test_a_model_of_another_kind_is_refused_with_what_would_do(tmp_path):
         open_model(tmp_path / "x.pte")
     (tmp_path / "x.onnx").write_bytes(onnx_bytes(WEIGHTS))
     assert np.array_equal(open_model(tmp_path / "x.onnx")(PIXELS).shape, (28, 7))
+    model = onnx.load(tmp_path / "x.onnx")
+    model.graph.output.append(model.graph.input[0])  # hands the pixels through, as a second answer
+    model.graph.node.append(onnx.helper.make_node("Identity", [model.graph.input[0].name], ["again"]))
+    model.graph.output[1].name = "again"
+    onnx.save(model, tmp_path / "two.onnx")
+    with pytest.raises(EngineError, match="2 outputs; this device wants one each"):
+        open_model(tmp_path / "two.onnx")
 
 
 # --- folders as cameras leave them ---------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from cvprod.edge import vectors
 from cvprod.models import shipped
 from cvprod.optimize import zoo
 from cvprod.repo import root
-from cvprod.surface import make_set, to_input
+from cvprod.surface import CLASSES, make_set, to_input
 
 FOLDER = root() / "deploy" / "mobile" / "vectors"
 needs_weights = pytest.mark.skipif(
@@ -93,3 +93,12 @@ def test_the_committed_vectors_read_back_as_the_readme_says():
         assert np.array_equal(cv2.imread(str(FOLDER / vector["png"]), cv2.IMREAD_UNCHANGED), tile)
         assert np.array_equal(vectors.area(tile), tensor)
         assert document["classes"][int(np.argmax(vector["logits"]))] == vector["label"]
+
+
+def test_every_class_has_a_tile_that_the_network_is_sure_of():
+    document = json.loads((FOLDER / "vectors.json").read_text())
+    steel = [v for v in document["vectors"] if v["name"] in CLASSES]
+    assert [v["name"] for v in steel] == [v["label"] for v in steel] == list(CLASSES)
+    for vector in steel:
+        odds = np.exp(np.array(vector["logits"]) - max(vector["logits"]))
+        assert odds.max() / odds.sum() > 0.85, vector["name"]

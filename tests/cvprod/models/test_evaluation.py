@@ -152,3 +152,20 @@ def test_predictor_batches_sets_threads_and_puts_them_back():
     assert out.dtype == np.float32 and out.shape == (10, N)
     # eval mode: dropout would have zeroed or doubled some of these
     np.testing.assert_allclose(out[:, 0], tiles.images.mean((1, 2, 3)), rtol=1e-5)
+
+
+def test_classes_of_ones_own_are_scored_by_their_own_names():
+    names = ("rust", "fine", "dent")
+    labels = np.array([0, 1, 2, 2])
+    said = np.eye(3, dtype=np.float32)[[0, 2, 1, 2]]  # a fine tile called dent, a dent called fine
+    found = Evaluation(said, labels, names, "fine")
+    assert found.accuracy == 0.5 and found.per_class == {"rust": 1, "fine": 0, "dent": 0.5}
+    assert found.defect_recall == pytest.approx(2 / 3) and found.false_reject_rate == 1
+    nothing_clean = Evaluation(said, labels, names, None)
+    assert nothing_clean.defect_recall == 1 and np.isnan(nothing_clean.false_reject_rate)
+    with pytest.raises(ValueError, match="not for 2 classes"):
+        Evaluation(said, labels, ("a", "b"), None)
+    with pytest.raises(ValueError, match="'clean' is none of"):
+        Evaluation(said, labels, names)
+    with pytest.raises(ValueError, match="not indices"):
+        Evaluation(said, labels + 1, names, None)

@@ -89,12 +89,19 @@ def test_missing_damaged_and_foreign_files_are_named(name, converted, tmp_path):
             module.load(path)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "litert", "pytorch"])
-def test_a_network_of_another_task_is_refused(name, tmp_path):
-    module = runtimes.get(name)
-    other = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(96 * 96, 3))
-    with pytest.raises(ModelFileError, match="not \\(1, 7\\)"):
-        module.load(module.convert(other.eval(), tmp_path / "other"))
+@pytest.mark.parametrize("name", CPU)
+def test_a_network_of_another_size_and_other_classes_runs(name, tmp_path):
+    torch.manual_seed(1)
+    body = [torch.nn.Conv2d(3, 8, 3, stride=2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 15 * 11, 3)]
+    other, module = torch.nn.Sequential(*body).eval(), runtimes.get(name)
+    run = module.load(module.convert(other, tmp_path / "other", example=torch.zeros(1, 3, 32, 24)))
+    pictures = np.random.default_rng(0).random((3, 3, 32, 24), dtype=np.float32)
+    with torch.no_grad():
+        wanted = other(torch.from_numpy(pictures)).numpy()
+    assert run.input == (3, 32, 24) and run.dtype == np.float32 and len(run.outputs) == 1
+    assert np.allclose(run(pictures), wanted, atol=1e-4)
+    with pytest.raises(InputError, match=r"\(N, 3, 32, 24\)"):
+        run(np.zeros((1, 1, 96, 96), np.uint8))
 
 
 @pytest.mark.parametrize("name", CPU)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cvprod import surface
-from cvprod.runtimes import MissingRuntimeError, UnsupportedPlatformError, onnxruntime, tensorrt
+from cvprod.runtimes import MissingRuntimeError, ModelFileError, UnsupportedPlatformError, onnxruntime, tensorrt
 
 RECORD = {
     line for line in (Path(__file__).parent / "tensorrt_11_4.txt").read_text().splitlines() if not line.startswith("#")
@@ -22,7 +22,7 @@ HOLDS = {
     "trt": "tensorrt", "trtp": "tensorrt.plugin", "builder": "Builder", "network": "INetworkDefinition",
     "parser": "OnnxParser", "config": "IBuilderConfig", "shapes": "IOptimizationProfile", "layer": "ILayer",
     "tensor": "ITensor", "old": "ITensor", "camera": "ITensor", "inspector": "EngineInspector", "_runtime": "Runtime",
-    "engine": "ICudaEngine", "context": "IExecutionContext", "BuilderFlag": "BuilderFlag",
+    "engine": "ICudaEngine", "given": "ITensor", "context": "IExecutionContext", "BuilderFlag": "BuilderFlag",
     "MemoryPoolType": "MemoryPoolType", "ProfilingVerbosity": "ProfilingVerbosity",
     "LayerInformationFormat": "LayerInformationFormat",
 }  # fmt: skip
@@ -100,6 +100,7 @@ def test_float32_is_no_tf32_unless_asked(wanted, converted, tmp_path, monkeypatc
     trt, built_with = MagicMock(), []
     builder, flags = trt.Builder.return_value, {trt.BuilderFlag.TF32}  # what TensorRT sets by itself
     config = builder.create_builder_config.return_value
+    builder.create_network.return_value.get_input.return_value.shape = (-1, 1, 96, 96)
     config.clear_flag.side_effect = flags.discard
 
     def build(network, given):
@@ -113,6 +114,45 @@ def test_float32_is_no_tf32_unless_asked(wanted, converted, tmp_path, monkeypatc
     assert plan.read_bytes() == b"plan"
     assert built_with == [(config, {trt.BuilderFlag.TF32} if wanted else set())]
     assert "--noTF32" in tensorrt.trtexec("a.onnx", "a.plan").split()
+
+
+@pytest.mark.parametrize(
+    ("precision", "module", "option"),
+    [
+        ("fp16", "modelopt.onnx.autocast", "--keep_io_types"),
+        ("int8", "modelopt.onnx.quantization", "--quantize_mode=int8"),
+    ],
+)
+def test_model_optimizer_gets_an_environment_and_enough_pictures(
+    precision, module, option, converted, tiles, tmp_path, monkeypatch
+):
+    seen = []
+
+    def run(command, **how):
+        seen.append(command)
+        data = [word.split("=")[1] for word in command if word.startswith("--calibration_data=")]
+        seen.append(np.load(data[0]).shape if data else None)
+        (tmp_path / "out.onnx").write_bytes(b"onnx")
+        return MagicMock(returncode=0, stderr="")
+
+    monkeypatch.setattr(tensorrt.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(tensorrt.subprocess, "run", run)
+    many = np.repeat(tiles.images, 18, 0)
+    made = tensorrt.model_optimizer(converted("onnxruntime"), tmp_path / "out", precision=precision, calibration=many)
+    command, shape = seen
+    assert made == tmp_path / "out.onnx" and command[0] == "/bin/uv" and "--isolated" in command
+    assert command[command.index("-m") + 1] == module and option in command
+    assert shape == (None if precision == "fp16" else many.shape)
+    monkeypatch.setattr(tensorrt.subprocess, "run", lambda *_, **__: MagicMock(returncode=1, stderr="no GPU"))
+    with pytest.raises(ModelFileError, match="no GPU"):
+        tensorrt.model_optimizer(converted("onnxruntime"), tmp_path / "x", precision=precision, calibration=many)
+
+
+def test_model_optimizer_refuses_too_few_pictures_and_other_types(converted, tiles, tmp_path):
+    with pytest.raises(ValueError, match="at least 500"):
+        tensorrt.model_optimizer(converted("onnxruntime"), tmp_path / "x", precision="int8", calibration=tiles.images)
+    with pytest.raises(ValueError, match="fp16, int8"):
+        tensorrt.model_optimizer(converted("onnxruntime"), tmp_path / "x", precision="int4")
 
 
 def test_without_tensorrt_or_gpu_it_says_what_to_do(converted, tmp_path):

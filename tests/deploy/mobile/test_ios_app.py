@@ -5,6 +5,7 @@ import plistlib
 import re
 import xml.etree.ElementTree as ET
 
+import coremltools as ct
 import pytest
 import tree_sitter_swift
 import yaml
@@ -122,6 +123,11 @@ def test_app_says_why_it_wants_the_camera_and_nothing_else():
 def test_the_model_is_what_the_app_feeds_and_reads():
     found = coreml.inspect(IOS / "Inspector/Resources/Model.mlpackage")
     assert "tiles" in json.dumps(found, default=str) and "logits" in json.dumps(found, default=str)
+    spec = ct.models.MLModel(str(IOS / "Inspector/Resources/Model.mlpackage"), skip_model_load=True).get_spec()
+    taken = spec.description.input[0].type.multiArrayType
+    assert list(taken.shape) == [1, 1, 96, 96]
+    # A flexible shape keeps the Neural Engine for the default one.
+    assert taken.WhichOneof("ShapeFlexibility") is None
     classifier = (IOS / "Inspector/Classifier.swift").read_text()
     assert '"tiles"' in classifier and '"logits"' in classifier
 

@@ -22,9 +22,26 @@ class VectorsTest {
     }
 
     @Test
+    fun everyClassHasItsTile() {
+        assertEquals(vectors.classes, vectors.all.map { it.name }.filter { it in vectors.classes })
+        for (vector in vectors.all.filter { it.name in vectors.classes }) assertEquals(vector.name, vector.label)
+    }
+
+    @Test
+    fun aModelThatKnowsNotEveryClassIsFound() {
+        for (vector in vectors.all.filter { it.name in vectors.classes }) {
+            val other = FloatArray(vectors.classes.size).also { it[(vectors.classes.indexOf(vector.name) + 1) % it.size] = 9f }
+            val fault = vectors.findFault(vectors.classes) {
+                if (it.contentEquals(vectors.tensor(vector))) other else answers.getValue(it.toList())
+            }
+            assertTrue(fault!!, fault.startsWith("it calls ${vector.name} "))
+        }
+    }
+
+    @Test
     fun faultsAreFound() {
         val clean = FloatArray(7).also { it[0] = 9f }
-        assertEquals("it calls scratches clean", vectors.findFault(vectors.classes) { clean })
+        assertEquals("it calls crazing clean", vectors.findFault(vectors.classes) { clean })
         assertTrue(vectors.findFault(vectors.classes) { FloatArray(7) { Float.NaN } }!!.contains("not a number"))
         assertTrue(vectors.findFault(vectors.classes) { FloatArray(3) }!!.contains("3 logits for 7"))
     }

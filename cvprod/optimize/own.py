@@ -1,0 +1,162 @@
+"""Your own network with every technique that needs no training: what each gains here, and how far it moves answers.
+
+A technique that the network does not bear is left out with the reason, and the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cvprod import measure
+from cvprod.models.own import Examples, Network, NetworkError, call, first_line, leaves
+from cvprod.quiet import quiet
+
+from . import fuse, prune, quantize
+from .compare import Candidate, race
+
+#: Shares of the channels that are taken out.
+RATIOS = (0.25, 0.5)
+
+
+def candidates(
+    network: Network, calibration: np.ndarray, folder: str | Path, *, ratios: Sequence[float] = RATIOS
+) -> tuple[dict[str, Candidate], dict[str, str]]:
+    """Each technique as a `predict` (one example in, a list of all outputs), and the reason for each that failed.
+
+    calibration: examples in the network's shape and type. The first candidate is what the others are held against.
+    Raises NetworkError where not even that runs.
+    """
+    folder, calibration = Path(folder), network.check(calibration)
+    file = network.file or folder / "float.onnx"
+    made: dict[str, Callable[[], Candidate]] = {}
+    if network.module is not None:
+        size = prune.state_bytes(network.module)
+        made["PyTorch eager"] = lambda: Candidate("PyTorch eager", _eager(network.module), size, "as it is")
+    made["ONNX Runtime"] = lambda: _onnx("ONNX Runtime", _exported(network, file), "graph optimised")
+    made["OpenVINO"] = lambda: _openvino("OpenVINO", file, "its own choice of type")
+    made["ONNX Runtime INT8"] = lambda: _onnx(
+        "ONNX Runtime INT8", quantize.static_qdq(file, folder / "int8.onnx", calibration), "static QDQ, per channel"
+    )
+    made["OpenVINO INT8"] = lambda: _openvino("OpenVINO INT8", quantize.nncf_int8(file, calibration), "NNCF")
+    for ratio in ratios if network.module is not None else ():
+        label = f"{ratio:.0%} of channels gone"
+        made[label] = lambda label=label, ratio=ratio: _onnx(
+            label, _pruned(network, ratio, folder / f"pruned{ratio}.onnx"), "not trained on; ONNX Runtime"
+        )
+    found, left_out = {}, {}
+    example = np.zeros((1, *network.input), network.dtype)
+    for label, make in made.items():
+        try:
+            found[label] = make()
+            found[label].predict(example)
+        except Exception as error:  # tools fail in many ways, and one that does must not stop the others
+            found.pop(label, None)
+            left_out[label] = first_line(error)
+            if label == next(iter(made)):
+                raise NetworkError(f"{network.name} does not run in {label}: {left_out[label]}") from error
+    return found, left_out
+
+
+def _eager(module: torch.nn.Module) -> Callable[[np.ndarray], list[np.ndarray]]:
+    def predict(one: np.ndarray) -> list[np.ndarray]:
+        return [value.numpy() for value in leaves(call(module, torch.from_numpy(one))).values()]
+
+    return predict
+
+
+def _exported(network: Network, file: Path) -> Path:
+    if network.module is None:
+        return file
+    return fuse.export(network.module, file, example=network.example)
+
+
+def _pruned(network: Network, ratio: float, file: Path) -> Path:
+    smaller = prune.channels(network.module, ratio, example=network.example)
+    return fuse.export(smaller, file, example=network.example)
+
+
+def _filled(one: np.ndarray, size: int | None) -> np.ndarray:
+    """One example as often as a file of a fixed batch wants it."""
+    return one if size in (None, 1) else np.repeat(one, size, 0)
+
+
+def _onnx(label: str, file: Path, note: str) -> Candidate:
+    session = fuse.session(file)
+    given = session.get_inputs()[0]
+    size = given.shape[0] if isinstance(given.shape[0], int) else None
+
+    def predict(one: np.ndarray) -> list[np.ndarray]:
+        return _first(session.run(None, {given.name: _filled(one, size)}), size)
+
+    return Candidate(label, predict, measure.file_size(file), _with_batch(note, size))
+
+
+def _openvino(label: str, model: object, note: str) -> Candidate:
+    import openvino as ov
+
+    config = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY"}
+    with quiet(native=True):
+        compiled = ov.Core().compile_model(str(model) if isinstance(model, Path) else model, "CPU", config)
+    request, batch = compiled.create_infer_request(), compiled.input(0).partial_shape[0]
+    size = batch.get_length() if batch.is_static else None
+    chosen = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+
+    def predict(one: np.ndarray) -> list[np.ndarray]:
+        answer = request.infer([_filled(one, size)], share_inputs=True)
+        return _first([answer[output].copy() for output in compiled.outputs], size)
+
+    bytes_ = measure.file_size(model) if isinstance(model, Path) else quantize.openvino_bytes(model)
+    return Candidate(label, predict, bytes_, _with_batch(f"{note}, rest in {chosen}", size))
+
+
+def _first(outputs: Sequence[np.ndarray], size: int | None) -> list[np.ndarray]:
+    return [o[:1] if size not in (None, 1) and o.ndim and len(o) == size else o for o in outputs]
+
+
+def _with_batch(note: str, size: int | None) -> str:
+    return note if size in (None, 1) else f"{note}; the file takes {size} at a time, and that is timed"
+
+
+def board(made: dict[str, Candidate], examples: Examples, *, repeats: int = 40, seconds: float = 20.0) -> pd.DataFrame:
+    """Every candidate timed in one run and held against the first: one row each.
+
+    "moved" is the largest difference of any output as a share of the spread of the first one's; "same class" is there
+    for classifiers, accuracy where the examples have labels. No candidate is timed for longer than `seconds`.
+    """  # fmt: skip
+    timed = race(list(made.values()), examples.images[:1], repeats=repeats, seconds=seconds)
+    answers = {
+        label: [c.predict(examples.images[i : i + 1]) for i in range(len(examples))] for label, c in made.items()
+    }
+    truth = next(iter(answers.values()))
+    classifies = len(truth[0]) == 1 and all(call[0].ndim == 2 and call[0].shape[1] > 1 for call in truth)
+    rows = {}
+    for label, candidate in made.items():
+        row = {"p50, ms": timed[label].p50_ms, "times as fast": next(iter(timed.values())).p50_ms / timed[label].p50_ms}
+        row |= {"file, MB": candidate.size_bytes / measure.MB, "moved, %": _moved(answers[label], truth) * 100}
+        if classifies:
+            chosen = np.array([call[0].argmax() for call in answers[label]])
+            row["same class, %"] = float(np.mean(chosen == [call[0].argmax() for call in truth])) * 100
+            if examples.labels is not None:
+                row["accuracy, %"] = float(np.mean(chosen == examples.labels)) * 100
+        rows[label] = row | {"note": candidate.note}
+    return pd.DataFrame(rows.values(), index=pd.Index(rows, name="technique"))
+
+
+def _moved(given: Sequence[Sequence[np.ndarray]], truth: Sequence[Sequence[np.ndarray]]) -> float:
+    """Largest difference as a share of the spread of its output; nan where no call has outputs of the same shapes."""
+    worst, alike = 0.0, False
+    for index in range(len(truth[0])):
+        all_values = np.concatenate([call[index].ravel() for call in truth])
+        spread = max(float(np.ptp(all_values)), 1e-12) if all_values.size else 1.0
+        for mine, wanted in zip(given, truth, strict=True):
+            if [value.shape for value in mine] == [value.shape for value in wanted]:
+                alike = True
+                if wanted[index].size:
+                    difference = np.abs(mine[index].astype(np.float64) - wanted[index].astype(np.float64)).max()
+                    worst = max(worst, float(difference) / spread)
+    return worst if alike else float("nan")
