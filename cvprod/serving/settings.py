@@ -75,6 +75,13 @@ def _budget() -> float:
         return 10.0  # lifted out of the book, without its contract
 
 
+def _line(name: str, otherwise: int) -> int:
+    try:
+        return getattr(contract.load_contract().line, name)
+    except (OSError, ValueError):
+        return otherwise  # lifted out of the book, without its contract
+
+
 class Settings(BaseModel):
     """Every option of the service: with dashes on the command line, with CVPROD_ and capitals in the environment."""
 
@@ -106,6 +113,13 @@ class Settings(BaseModel):
     max_body_bytes: int = Field(8 * 2**20, ge=1024, description="of one request")
     max_pixels: int = Field(4096 * 4096, ge=96 * 96, description="of one image")
     max_images: int = Field(64, ge=1, description="in one request")
+    tile_pixels: int = Field(
+        default_factory=lambda: _line("tile_pixels", 224), ge=16, description="edge of the tiles that frames are cut into"
+    )
+    tile_overlap: int = Field(
+        default_factory=lambda: _line("tile_overlap_pixels", 64), ge=0,
+        description="pixels that neighbouring tiles of a frame share, less than a tile",
+    )  # fmt: skip
     max_connections: int = Field(512, ge=1, description="open at once, in each worker")
     deadline_ms: float = Field(
         2000.0, gt=0, description="when an answer is too late, unless the request says otherwise"
