@@ -38,9 +38,7 @@ async def inspect(context: Context, data: bytes, *, timeout: float) -> tuple[Res
     settings = context.settings
     step = settings.tile_pixels - settings.tile_overlap
     expected = max(1, min(settings.max_images, images.claimed(data) // step**2))
-    return await context.engine.inspect_frame(
-        data, functools.partial(grid_over, settings), expected, timeout=timeout
-    )
+    return await context.engine.inspect_frame(data, functools.partial(grid_over, settings), expected, timeout=timeout)
 
 
 def defects(grid: Grid, verdicts: list[Verdict]) -> list[Defect]:

@@ -114,7 +114,9 @@ class Settings(BaseModel):
     max_pixels: int = Field(4096 * 4096, ge=96 * 96, description="of one image")
     max_images: int = Field(64, ge=1, description="in one request; also tiles in one frame")
     tile_pixels: int = Field(
-        default_factory=lambda: _line("tile_pixels", 224), ge=16, description="edge of the tiles that frames are cut into"
+        default_factory=lambda: _line("tile_pixels", 224),
+        ge=16,
+        description="edge of the tiles that frames are cut into",
     )
     tile_overlap: int = Field(
         default_factory=lambda: _line("tile_overlap_pixels", 64), ge=0, validate_default=True,
@@ -161,7 +163,6 @@ class Settings(BaseModel):
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
     access_log: bool = Field(True, description="one line for each request")
-
 
     @field_validator("tile_overlap")
     @classmethod

@@ -9,8 +9,8 @@ How verdicts become boxes:
 2. A tile that says "defect" does not say where. The defect is in those of its cells of which the largest share of
    tiles says so: a neighbour that sees steel there rules a cell out. Some cells are always left, so no alarm is lost.
 3. Connected cells of one label are one region: a defect that is longer than a tile is one box.
-4. One defect may get two labels from two tiles. Of boxes that mostly cover each other the most probable is kept
-   (non-maximum suppression).
+4. One defect may get two labels from two tiles. A box that is mostly covered by a more probable one goes
+   (non-maximum suppression), unless a tile that speaks for it would then be without a box.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cvprod.surface import INPUT_SIZE, to_input
 
 from .verdict import Verdict
 
-#: Boxes that share more than this with a more probable one, as a share of the smaller of both, go.
+#: A box of which a more probable one covers more than this share goes.
 COVERED = 0.5
 
 
@@ -128,7 +128,7 @@ def locate(grid: Grid, verdicts: Sequence[Verdict]) -> list[Found]:
         looks[cells[n]] += 1
         votes[cells[n]] += verdict.defect
     share = votes / looks
-    found = []
+    found, speak = [], []
     for label in sorted({verdicts[n].label for n in alarms}):
         parts = {}
         for n in alarms:
@@ -138,11 +138,16 @@ def locate(grid: Grid, verdicts: Sequence[Verdict]) -> list[Found]:
         mask = np.any(list(parts.values()), axis=0).astype(np.uint8)
         _, region, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
         for number, (x, y, w, h, _) in enumerate(stats[1:].tolist(), 1):
-            own = [verdicts[n] for n, part in parts.items() if (region[part] == number).any()]
-            best = max(own, key=_sureness)
+            own = [n for n, part in parts.items() if (region[part] == number).any()]
+            best = max((verdicts[n] for n in own), key=_sureness)
+            speak.append(grid.windows[own])
             box = (x_edges[x], y_edges[y], x_edges[x + w], y_edges[y + h])
             found.append(Found(tuple(map(int, box)), label, best.probability, best.review, len(own)))
-    kept = suppress(np.array([f.box for f in found]), [_sureness(f) for f in found])
+    boxes, scores = np.array([f.box for f in found]), [_sureness(f) for f in found]
+    kept = suppress(boxes, scores)
+    for k in sorted(set(range(len(found))) - set(kept), key=lambda k: scores[k], reverse=True):
+        if not overlap(speak[k], boxes[kept]).any(axis=1).all():
+            kept.append(k)
     return sorted((found[k] for k in kept), key=lambda f: f.box)
 
 
@@ -152,17 +157,18 @@ def _sureness(said: Verdict | Found) -> tuple[bool, float]:
 
 
 def suppress(boxes: np.ndarray, scores: Sequence, covered: float = COVERED) -> list[int]:
-    """Non-maximum suppression: which boxes are left, the best first, so that none of them is mostly covered by a better.
+    """Non-maximum suppression: which boxes are left, best first, so that none of them is mostly covered by a better one.
 
     Args:
         boxes: (n, 4), x0 y0 x1 y1.
         scores: n values that can be compared; the highest is the best. The earlier of two equal ones counts as better.
-        covered: a box goes if it shares more than this with a better one, as a share of the smaller of both.
+        covered: the share of its own pixels from which on a box counts as mostly covered. Detectors compare the
+            intersection over union instead: their boxes are of one size, and these are not.
     """
     boxes, kept = np.asarray(boxes, np.int64).reshape(-1, 4), []
     shared, area = overlap(boxes, boxes), np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     for k in sorted(range(len(boxes)), key=lambda k: scores[k], reverse=True):
-        if all(shared[k, other] <= covered * min(area[k], area[other]) for other in kept):
+        if all(shared[k, other] <= covered * area[k] for other in kept):
             kept.append(k)
     return kept
 
