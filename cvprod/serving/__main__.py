@@ -1,4 +1,4 @@
-"""`python -m cvprod.serving`: serve the inspection model. Further: `keys add NAME`, `calibrate MODEL.onnx`, `frames`."""
+"""`python -m cvprod.serving`: serve the inspection model. Further: `keys add NAME`, `calibrate MODEL`, `frames`."""
 
 from __future__ import annotations
 

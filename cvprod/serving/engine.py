@@ -56,9 +56,7 @@ class Result:
     faults: dict[int, InvalidImage]
     tiles: np.ndarray
     times: tuple[float, float, float, float]  # by time.perf_counter: queued, begun, decoding from, and all decoded
-    sizes: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # (height, width) of each picture, upright; not of tensors
+    sizes: list[tuple[int, int]] = field(default_factory=list)  # height, width of each picture, upright; no tensors
 
     def stages(self) -> dict[str, tuple[float, float]]:
         """Start and end of each stage, by time.perf_counter. The pictures of a large request are decoded before they

@@ -116,7 +116,7 @@ class Settings(BaseModel):
     tile_pixels: int = Field(
         default_factory=lambda: _line("tile_pixels", 224),
         ge=16,
-        description="edge of the tiles that frames are cut into",
+        description="edge of a frame's tiles",
     )
     tile_overlap: int = Field(
         default_factory=lambda: _line("tile_overlap_pixels", 64), ge=0, validate_default=True,

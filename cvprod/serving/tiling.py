@@ -157,7 +157,7 @@ def _sureness(said: Verdict | Found) -> tuple[bool, float]:
 
 
 def suppress(boxes: np.ndarray, scores: Sequence, covered: float = COVERED) -> list[int]:
-    """Non-maximum suppression: which boxes are left, best first, so that none of them is mostly covered by a better one.
+    """Non-maximum suppression: the boxes to keep, best first, none of them mostly covered by a better one.
 
     Args:
         boxes: (n, 4), x0 y0 x1 y1.

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import ClassVar
 
 import httpx
 import numpy as np
@@ -133,7 +134,7 @@ def test_other_media_types_bodies_and_deadlines(make_app):
 
 def test_keys_and_rates_hold_and_watchers_see_every_tile(make_app, tmp_path):
     class Watcher:
-        observed = []
+        observed: ClassVar[list] = []
 
         def seen(self, observation):
             self.observed.append(observation)
@@ -188,7 +189,7 @@ def test_the_grid_comes_from_the_contract_and_can_be_set(make_app):
     )  # fmt: skip
     (answer,) = ask(make_app(tile_pixels=150, tile_overlap=0), frame())
     assert answer.json()["tiles"]["x"] == list(range(0, 1500, 150)) and answer.json()["tiles"]["y"] == [0, 150]
-    with pytest.raises(SettingsError, match="--tile-overlap .* less than a tile, 50 pixels"):
+    with pytest.raises(SettingsError, match=r"--tile-overlap .* less than a tile, 50 pixels"):
         load(["--tile-pixels", "50"], {})
 
 

@@ -1,5 +1,7 @@
 """Frames into tiles and verdicts into boxes: properties that hold for every size, and cases with one right answer."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,7 +56,7 @@ def test_tiles_cover_every_pixel_stay_inside_and_overlap_as_much_as_asked(grid, 
 def test_neighbours_overlap_as_much_as_asked_and_no_tile_is_too_many(width, tile, data):
     asked = data.draw(st.integers(0, tile - 1))
     xs = Grid.over(1, width, tile, asked).xs
-    assert all(0 < b - a <= tile - asked for a, b in zip(xs, xs[1:], strict=False))
+    assert all(0 < b - a <= tile - asked for a, b in itertools.pairwise(xs))
     if len(xs) > 1:  # one tile fewer could not reach from edge to edge
         assert (len(xs) - 2) * (tile - asked) + tile < width
 
