@@ -8,6 +8,8 @@ How verdicts become boxes:
 1. Tiles overlap, so their edges divide the frame into *cells*, and one or several tiles look at each cell.
 2. A tile that says "defect" does not say where. The defect is in those of its cells of which the largest share of
    tiles says so: a neighbour that sees steel there rules a cell out. Some cells are always left, so no alarm is lost.
+   Only neighbours that share little of the tile have a say (DISTINCT): one that sees nearly the same and disagrees
+   tells that the verdict is doubtful, not where the defect is.
 3. Connected cells of one label are one region: a defect that is longer than a tile is one box.
 4. One defect may get two labels from two tiles. A box that is mostly covered by a more probable one goes
    (non-maximum suppression), unless a tile that speaks for it would then be without a box.
@@ -28,6 +30,8 @@ from .verdict import Verdict
 
 #: A box of which a more probable one covers more than this share goes.
 COVERED = 0.5
+#: Two tiles that share at most so much of their pixels look at different places.
+DISTINCT = 0.6
 
 
 @dataclass(frozen=True)
@@ -116,39 +120,48 @@ def locate(grid: Grid, verdicts: Sequence[Verdict]) -> list[Found]:
     """
     if len(verdicts) != grid.count:
         raise ValueError(f"{grid.count} tiles, but {len(verdicts)} verdicts")
-    alarms = [n for n, verdict in enumerate(verdicts) if verdict.defect]
-    if not alarms:
+    defect = np.array([verdict.defect for verdict in verdicts], bool)
+    alarms = np.flatnonzero(defect)
+    if not len(alarms):
         return []
     x_edges, y_edges = (np.unique(grid.windows[:, [side, side + 2]]) for side in (0, 1))
-    x0, x1 = (np.searchsorted(x_edges, grid.windows[:, side]) for side in (0, 2))
-    y0, y1 = (np.searchsorted(y_edges, grid.windows[:, side]) for side in (1, 3))
-    cells = [(slice(y0[n], y1[n]), slice(x0[n], x1[n])) for n in range(grid.count)]
-    looks, votes = np.zeros((2, len(y_edges) - 1, len(x_edges) - 1))
-    for n, verdict in enumerate(verdicts):
-        looks[cells[n]] += 1
-        votes[cells[n]] += verdict.defect
-    share = votes / looks
+    shape = len(y_edges) - 1, len(x_edges) - 1
+    looked_at = _cells(grid.windows, x_edges, y_edges)
+    shared = overlap(grid.windows[alarms], grid.windows)
+    asked = (shared > 0) & (shared <= DISTINCT * shared[np.arange(len(alarms)), alarms][:, None])
+    asked[np.arange(len(alarms)), alarms] = True
+    asked = asked.astype(np.float64)
+    share = asked @ (looked_at * defect[:, None]) / np.maximum(asked @ looked_at, 1)
+    share[looked_at[alarms] == 0] = -1
+    places = share >= share.max(axis=1, keepdims=True) - 1e-9  # (alarms, cells): where the defect of each is
+
     found, speak = [], []
-    for label in sorted({verdicts[n].label for n in alarms}):
-        parts = {}
-        for n in alarms:
-            if verdicts[n].label == label:
-                parts[n] = np.zeros(share.shape, bool)
-                parts[n][cells[n]] = share[cells[n]] >= share[cells[n]].max() - 1e-9
-        mask = np.any(list(parts.values()), axis=0).astype(np.uint8)
+    labels = np.array([verdicts[n].label for n in alarms])
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        mask = places[own].any(axis=0).reshape(shape).astype(np.uint8)
         _, region, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
         for number, (x, y, w, h, _) in enumerate(stats[1:].tolist(), 1):
-            own = [n for n, part in parts.items() if (region[part] == number).any()]
-            best = max((verdicts[n] for n in own), key=_sureness)
-            speak.append(grid.windows[own])
+            tiles = alarms[own[places[own][:, region.ravel() == number].any(axis=1)]]
+            best = max((verdicts[n] for n in tiles), key=_sureness)
+            speak.append(grid.windows[tiles])
             box = (x_edges[x], y_edges[y], x_edges[x + w], y_edges[y + h])
-            found.append(Found(tuple(map(int, box)), label, best.probability, best.review, len(own)))
+            found.append(Found(tuple(map(int, box)), best.label, best.probability, best.review, len(tiles)))
     boxes, scores = np.array([f.box for f in found]), [_sureness(f) for f in found]
     kept = suppress(boxes, scores)
     for k in sorted(set(range(len(found))) - set(kept), key=lambda k: scores[k], reverse=True):
         if not overlap(speak[k], boxes[kept]).any(axis=1).all():
             kept.append(k)
     return sorted((found[k] for k in kept), key=lambda f: f.box)
+
+
+def _cells(windows: np.ndarray, x_edges: np.ndarray, y_edges: np.ndarray) -> np.ndarray:
+    """Which tile looks at which cell: 0 or 1, float64 (tiles, cells), cells row by row."""
+    across, down = (
+        (windows[:, [side]] <= edges[:-1]) & (edges[1:] <= windows[:, [side + 2]])
+        for side, edges in ((0, x_edges), (1, y_edges))
+    )
+    return (down[:, :, None] & across[:, None, :]).reshape(len(windows), -1).astype(np.float64)
 
 
 def _sureness(said: Verdict | Found) -> tuple[bool, float]:
