@@ -15,7 +15,7 @@ from cvprod.serving.errors import KINDS
 from cvprod.serving.settings import Settings, SettingsError, load
 from cvprod.traffic import hostile
 
-FRAME = surface.make_frame(11, ["patches", "rolled_in_scale"], width=1500)
+FRAME = surface.make_frame(11, ["patches", "crazing"], width=1500)
 PNG = hostile.encode(FRAME.image, "PNG")
 LIMITS = contract.load_contract()
 
@@ -56,7 +56,7 @@ def test_boxes_lie_where_the_defects_are(make_app):
     found = answer.json()
     assert answer.status_code == 200 and found["frame"] == {"width": 1500, "height": 300}
     assert found["request_id"] == answer.headers["x-request-id"] and found["model"]["name"] == "steel"
-    assert {d["label"] for d in found["defects"]} & {"patches", "rolled_in_scale"}
+    assert {d["label"] for d in found["defects"]} & {"patches", "crazing"}
     boxes = [d["box"] for d in found["defects"]]
     for x0, y0, x1, y1 in FRAME.boxes:
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
