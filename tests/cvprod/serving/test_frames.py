@@ -106,11 +106,13 @@ def test_what_is_no_frame_is_refused_in_clear_words(make_app):
     problem(short, "image-truncated")
 
 
-def test_every_hostile_file_is_refused_as_inspect_refuses_it(make_app):
-    for name, (data, slug) in hostile.hostile().items():
-        (answer,) = ask(make_app(), frame(data))
-        assert 400 <= answer.status_code < 500, name
-        assert answer.json()["type"] in (f"/problems#{slug}", "/problems#body-empty"), name
+def test_every_hostile_file_is_refused_as_inspect_refuses_it_or_for_its_size(make_app):
+    zoo = hostile.hostile()
+    answers = ask(make_app(), *[frame(data) for data, _ in zoo.values()])
+    for (name, (data, slug)), answer in zip(zoo.items(), answers, strict=True):
+        assert answer.status_code in (400, 413, 415, 422), name
+        kinds = {slug if data else "body-empty", "image-too-small", "image-too-large"}
+        assert answer.json()["type"].removeprefix("/problems#") in kinds, name
 
 
 def test_a_frame_too_large_for_the_grid_is_refused_before_it_is_decoded(make_app, monkeypatch):
@@ -216,6 +218,53 @@ def test_the_document_describes_the_route(make_app):
     assert "frames" in document["components"]["schemas"]["Picture"]["properties"]["squashed"]["description"]
 
 
+# --- the other doors ---
+
+
+def test_the_stream_takes_frames(make_app):
+    from starlette.testclient import TestClient
+    from starlette.websockets import WebSocketDisconnect
+
+    app = make_app()
+    with TestClient(app) as client:
+        plain = client.post("/v1/frames", content=PNG, headers={"content-type": "image/png"}).json()
+        with client.websocket_connect("/v1/stream?policy=all&cut=true") as socket:
+            for data in (PNG, b"nonsense", PNG):
+                socket.send_bytes(data)
+            first, bad, last = (socket.receive_json() for _ in range(3))
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect("/v1/stream?cut=maybe") as socket:
+            socket.receive_json()
+    assert first["defects"] == last["defects"] == plain["defects"] and first["size"] == plain["frame"]
+    assert (first["frame"], last["frame"]) == (0, 2) and bad["problem"]["type"] == "/problems#image-unsupported"
+
+
+def test_grpc_takes_frames(service):
+    from tritonclient import grpc as triton
+    from tritonclient.utils import InferenceServerException
+
+    def infer(data, shape=(1,)):
+        given = triton.InferInput("frame", list(shape), "BYTES")
+        given.set_data_from_numpy(np.array([data] * shape[0], object))
+        return client.infer("steel_frames", [given])
+
+    rest = json.loads(service.post(PNG, "/v1/frames", "image/png"))["defects"]
+    with triton.InferenceServerClient(f"127.0.0.1:{service.grpc_port}") as client:
+        assert client.is_model_ready("steel_frames")
+        assert client.get_model_metadata("steel_frames").inputs[0].name == "frame"
+        found = infer(PNG)
+        assert found.as_numpy("boxes").tolist() == [d["box"] for d in rest] != []
+        assert [label.decode() for label in found.as_numpy("labels")] == [d["label"] for d in rest]
+        assert found.as_numpy("probabilities") == pytest.approx([d["probability"] for d in rest], abs=1e-4)
+        assert found.as_numpy("review").tolist() == [d["review"] for d in rest]
+        clean = infer(hostile.encode(np.full((300, 400), 120, np.uint8), "PNG"))
+        assert len(clean.as_numpy("boxes")) == len(clean.as_numpy("labels"))
+        for bad, words in ((b"nonsense", "image-unsupported"), (b"", "body-empty")):
+            with pytest.raises(InferenceServerException, match=words):
+                infer(bad)
+        with pytest.raises(InferenceServerException, match="invalid-request"):
+            infer(PNG, (2,))
+
+
 # --- how well it finds ---
 
 
@@ -247,12 +296,10 @@ def test_the_command_prints_recall_and_precision(capsys):
     assert "--count is at least 1" in capsys.readouterr().err
 
 
-def test_a_service_answers_a_line_cameras_frame(start):
+def test_a_service_answers_a_line_cameras_frame(service):
     from cvprod.serving.tiling import iou
 
-    service = start("--workers", 1, "--latency-budget-ms", 2000)
     whole = surface.make_frame(2, ["patches", "crazing", "pitted_surface"])
     found = json.loads(service.post(hostile.encode(whole.image, "JPEG", quality=90), "/v1/frames"))
     boxes = np.array([d["box"] for d in found["defects"]])
     assert found["frame"] == {"width": 4096, "height": 300} and (iou(whole.boxes, boxes).max(axis=1) > 0.1).all()
-    assert 'route="/v1/frames"' in service.get("/metrics")
