@@ -113,12 +113,13 @@ def _draw(surface: np.ndarray, kind: int, x: int, look: str, rng: np.random.Gene
     square = surface[y : y + TILE_SIZE, x : x + TILE_SIZE]
     drawn = square.copy()
     floor = FAINTEST[look]
-    mask = DRAW[CLASSES[kind]](drawn, rng, floor + (1 - floor) * rng.random())
+    DRAW[CLASSES[kind]](drawn, rng, floor + (1 - floor) * rng.random())
     side = np.minimum(np.arange(TILE_SIZE) + 1, np.arange(TILE_SIZE, 0, -1)).astype(np.float32)
     side = np.minimum(side / np.float32(FADE), np.float32(1.0))
-    fade = side[:, None] * side[None, :]
-    square += (drawn - square) * fade
-    seen = mask * fade
-    seen = seen > 0.25 * seen.max()
+    drawn -= square
+    drawn *= side[:, None] * side[None, :]
+    square += drawn
+    change = np.abs(drawn)
+    seen = change > 0.25 * change.max()  # all of it: a stain or an island beside the main part, too
     rows, columns = (np.flatnonzero(seen.any(axis)) for axis in (1, 0))
     return [x + int(columns[0]), y + int(rows[0]), x + int(columns[-1]) + 1, y + int(rows[-1]) + 1]
