@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import images, tiling
-from .context import Context
-from .engine import Result
 from .errors import InvalidImage
 from .settings import Settings
 from .tiling import Grid
 from .verdict import Defect, FrameSize, InspectionOfFrame, ModelInfo, Tiling, Verdict
+
+if TYPE_CHECKING:  # jobs elsewhere use the rest without the service's telemetry
+    from .context import Context
+    from .engine import Result
 
 
 def grid_over(settings: Settings, height: int, width: int) -> Grid:
