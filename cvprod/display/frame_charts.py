@@ -32,9 +32,12 @@ def frame(
         for box, words in found:
             ax.add_patch(_outline(box, BLUE, "-"))
             if k * part <= box[0] < (k + 1) * part:
+                late = box[0] > (k + 0.8) * part  # no room for words on its right
                 # white on a dark ground of its own: steel has every grey
-                ax.text(box[0] + 6, box[1] + 8, words, color="white", fontsize=8, va="top",
+                ax.text(min(box[2], (k + 1) * part) - 6 if late else box[0] + 6, box[1] + 8, words, color="white",
+                        fontsize=8, va="top", ha="right" if late else "left",
                         bbox={"facecolor": "#14181e", "edgecolor": "none", "pad": 1.5})  # fmt: skip
+        ax.grid(False)
         ax.set(xlim=(k * part, min((k + 1) * part, width)), ylim=(height, 0), yticks=[0, height])
         for side in ax.spines.values():
             side.set_visible(False)
