@@ -51,6 +51,7 @@ class Line(_Strict):
     strip_speed_m_per_s: float = Field(gt=0)
     mm_per_pixel: float = Field(gt=0)
     tile_pixels: int = Field(gt=0)
+    tile_overlap_pixels: int = Field(64, ge=0)  # of neighbouring tiles of a frame
     mark_tolerance_mm: float = Field(gt=0)
     update_link_mbit_per_s: float = Field(gt=0)
     update_window_s: float = Field(gt=0)
@@ -351,6 +352,9 @@ def _own_problems(contract: Contract) -> list[str]:
 
 def _contradictions(contract: Contract) -> list[str]:
     """Limits that are laxer than the facts of the line allow (2 % of rounding is forgiven); stricter is a choice."""
+    line = contract.line
+    if line.tile_overlap_pixels >= line.tile_pixels:
+        return [f"line.tile_overlap_pixels: {line.tile_overlap_pixels} is not less than a tile. Correct it."]
     try:
         derived = contract.derived()
     except ArithmeticError as error:

@@ -2,6 +2,7 @@
 
     images      look at a picture before decoding it, decode it to the pixels of training
     model       a checked ONNX file with its card; calibrated probabilities
+    tiling      a frame into tiles, and their verdicts into boxes; frames: the same in the service
     engine      bounded queue, dynamic batches, deadlines
     verdict     what is said of a picture, and the form of the answers
     context     what the interfaces share: limits, verdicts, who watches

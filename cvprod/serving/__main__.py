@@ -1,4 +1,4 @@
-"""`python -m cvprod.serving`: serve the inspection model. Further: `keys add NAME`, `calibrate MODEL.onnx`."""
+"""`python -m cvprod.serving`: serve the inspection model. Further: `keys add NAME`, `calibrate MODEL`, `frames`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .settings import DEFAULT_MODEL, SettingsError, load
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit status: 0 after a clean end, 1 a command failed, 2 wrong options, 3 a model that must not serve."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    commands = {"keys": _keys, "calibrate": _calibrate, "proto": _proto}
+    commands = {"keys": _keys, "calibrate": _calibrate, "frames": _frames, "proto": _proto}
     try:
         if given and given[0] in commands:
             return commands[given[0]](given[1:])
@@ -115,6 +115,36 @@ def _calibrate(given: Sequence[str]) -> int:
         f"{out}: temperature {card.temperature}, expected calibration error "
         f"{card.calibration['ece_before']:.2%} to {card.calibration['ece_after']:.2%}"
     )
+    return 0
+
+
+def _frames(given: Sequence[str]) -> int:
+    from cvprod import surface
+
+    from . import localisation, model
+    from .settings import Settings
+
+    defaults = Settings()
+    parser = argparse.ArgumentParser(
+        prog="python -m cvprod.serving frames", description="How many defects are found on generated frames, and where."
+    )
+    parser.add_argument("--count", type=int, default=200, help="frames (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="model card or ONNX file")
+    parser.add_argument(
+        "--overlap", type=int, default=defaults.tile_overlap, help="of the tiles, in pixels (default %(default)s)"
+    )
+    options = parser.parse_args(given)
+    if options.count < 1 or options.seed < 0 or not 0 <= options.overlap < defaults.tile_pixels:
+        parser.error(f"--count is at least 1, --seed at least 0, --overlap from 0 to {defaults.tile_pixels - 1}")
+    score = localisation.measure(
+        model.Model.load(options.model),
+        surface.frames(options.count, options.seed),
+        tile=defaults.tile_pixels,
+        overlap=options.overlap,
+        review_below=defaults.review_below,
+    )
+    print("\n".join(score.lines()))
     return 0
 
 

@@ -31,7 +31,7 @@ class Observation:
     """One answered request, as a watcher sees it. Pictures that could not be read are not in it.
 
     Attributes:
-        route: /v1/inspect, /v1/stream, /v1/jobs, /v2/models/{name}/infer or grpc/ModelInfer.
+        route: /v1/inspect, /v1/frames, /v1/stream, /v1/jobs, /v2/models/{name}/infer or grpc/ModelInfer.
         traceparent: the caller's header of that name (W3C Trace Context), or "".
         caller: name of the key, or "".
         received, answered: seconds since 1970; `stages` has start and end of queue, decode and infer in the same.

@@ -15,6 +15,7 @@ time.
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,9 +24,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from cvprod.surface import to_input
+
 from . import images, suspect
 from .errors import DeadlineExceeded, Draining, InvalidImage, Overloaded, ServiceError
 from .model import Model
+from .tiling import Grid, cut
 
 #: Pixels, or bytes, of all pictures of a request. With more they are decoded in a thread: they would hold up the loop
 #: for longer than a batch takes.
@@ -52,6 +56,7 @@ class Result:
     faults: dict[int, InvalidImage]
     tiles: np.ndarray
     times: tuple[float, float, float, float]  # by time.perf_counter: queued, begun, decoding from, and all decoded
+    sizes: list[tuple[int, int]] = field(default_factory=list)  # height, width of each picture, upright; no tensors
 
     def stages(self) -> dict[str, tuple[float, float]]:
         """Start and end of each stage, by time.perf_counter. The pictures of a large request are decoded before they
@@ -75,6 +80,7 @@ class _Item:
     decode_ms: float = 0.0
     faults: dict[int, InvalidImage] = field(default_factory=dict)
     decoding: float = 0.0  # since when
+    sizes: list[tuple[int, int]] = field(default_factory=list)
 
 
 class Engine:
@@ -137,18 +143,47 @@ class Engine:
         large = [max(images.claimed(data), len(data)) for data in pictures]  # two kilobytes may say 4096 x 4096
         if sum(large) <= LARGE:
             return await self._enqueue(pictures, len(pictures), timeout)
-        self._admit(len(pictures))
+        decoding = functools.partial(self._decode, pictures)
+        return await self._aside(decoding, len(pictures), timeout)
+
+    async def inspect_frame(
+        self, data: bytes, grid_over: Callable[[int, int], Grid], expected: int, *, timeout: float | None = None
+    ) -> tuple[Result, Grid]:
+        """Decode one frame, cut it into tiles and classify them, all of them in one turn.
+
+        Args:
+            grid_over: makes the grid of an upright frame of (height, width), or raises ServiceError; asked before
+                anything is decoded.
+            expected: how many tiles to count the frame as until it has been cut.
+
+        Raises as `inspect` does, InvalidImage, and what grid_over raises.
+        """
+        if suspect.second_try.get():
+            await self._try_out([data], timeout)
+        grids: list[Grid] = []
+
+        def prepare(deadline: float) -> tuple[np.ndarray, dict[int, InvalidImage], list[tuple[int, int]]]:
+            if time.perf_counter() > deadline:
+                raise DeadlineExceeded
+            grid = grid_over(*images.probe(data, max_pixels=self.max_pixels).upright)
+            grids.append(grid)
+            return cut(images.decode(data, max_pixels=self.max_pixels), grid), {}, [(grid.height, grid.width)]
+
+        return await self._aside(prepare, expected, timeout), grids[0]
+
+    async def _aside(self, prepare: Callable[..., tuple], n: int, timeout: float | None) -> Result:
+        """Make tiles in the thread, called with the deadline, then queue them; n: how many there will be, or so."""
+        self._admit(n)
         start = time.perf_counter()
-        self._in_threads += len(pictures)
+        self._in_threads += n
         try:
             deadline = start + timeout if timeout else float("inf")
-            decoding = asyncio.get_running_loop().run_in_executor(self._pool(), self._decode, pictures, deadline)
-            tiles, faults = await decoding
+            tiles, faults, sizes = await asyncio.get_running_loop().run_in_executor(self._pool(), prepare, deadline)
         finally:
-            self._in_threads -= len(pictures)
+            self._in_threads -= n
         spent = time.perf_counter() - start
         left = max(timeout - spent, 1e-9) if timeout else None
-        return await self._enqueue(tiles, len(pictures), left, faults, spent * 1e3)
+        return await self._enqueue(tiles, len(tiles), left, faults, spent * 1e3, sizes)
 
     async def infer(self, tiles: np.ndarray, *, timeout: float | None = None) -> Result:
         """Classify tensors: uint8 or float32 (n, 1, 96, 96). Raises as `inspect` does."""
@@ -247,6 +282,7 @@ class Engine:
         timeout: float | None,
         faults: dict[int, InvalidImage] | None = None,
         decode_ms: float = 0.0,
+        sizes: list[tuple[int, int]] | None = None,
     ) -> asyncio.Future:
         if faults is None:
             self._admit(n)
@@ -262,6 +298,7 @@ class Engine:
             decode_ms,
             faults or {},
             now - decode_ms / 1e3,
+            sizes or [],
         )
         self._queue.append(item)
         self._waiting += n
@@ -310,7 +347,7 @@ class Engine:
                 item.tiles = item.payload
             else:
                 item.decoding = time.perf_counter()
-                item.tiles, item.faults = self._decode(item.payload)
+                item.tiles, item.faults, item.sizes = self._decode(item.payload)
                 item.decode_ms = (time.perf_counter() - item.decoding) * 1e3
         for item in [item for item in batch if item.faults and len(item.faults) == item.n]:
             batch.remove(item)  # nothing in it to look at
@@ -328,6 +365,7 @@ class Engine:
                     item.faults,
                     item.tiles,
                     times,
+                    item.sizes,
                 )
             )
         if not batch:
@@ -358,22 +396,24 @@ class Engine:
                         item.faults,
                         item.tiles,
                         (item.arrived, now, item.decoding, decoded),
+                        item.sizes,
                     )
                 )
         self._observe(total, now - batch[0].arrived, decoded - now, done - decoded)
 
     def _decode(
         self, pictures: Sequence[bytes], deadline: float = float("inf")
-    ) -> tuple[np.ndarray, dict[int, InvalidImage]]:
-        tiles, faults = np.zeros((len(pictures), 1, 96, 96), np.uint8), {}
+    ) -> tuple[np.ndarray, dict[int, InvalidImage], list[tuple[int, int]]]:
+        tiles, faults, sizes = np.zeros((len(pictures), 1, 96, 96), np.uint8), {}, [(0, 0)] * len(pictures)
         for i, data in enumerate(pictures):
             if time.perf_counter() > deadline:  # nobody would read the answer, and others wait for this thread
                 raise DeadlineExceeded
             try:
-                tiles[i, 0] = images.to_tile(data, max_pixels=self.max_pixels)
+                pixels = images.decode(data, max_pixels=self.max_pixels)
+                tiles[i, 0], sizes[i] = to_input(pixels), pixels.shape
             except InvalidImage as fault:
                 faults[i] = fault
-        return tiles, faults
+        return tiles, faults, sizes
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

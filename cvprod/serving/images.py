@@ -70,6 +70,11 @@ class Header:
     def pixels(self) -> int:
         return self.width * self.height
 
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Height and width after the turn that EXIF asks for: the shape of what `decode` gives."""
+        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
+
 
 def probe(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Check a picture's header and structure. Raises InvalidImage, with a slug that names what is wrong."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from cvprod import contract
 
@@ -75,6 +75,13 @@ def _budget() -> float:
         return 10.0  # lifted out of the book, without its contract
 
 
+def _line(name: str, otherwise: int) -> int:
+    try:
+        return getattr(contract.load_contract().line, name)
+    except (OSError, ValueError):
+        return otherwise  # lifted out of the book, without its contract
+
+
 class Settings(BaseModel):
     """Every option of the service: with dashes on the command line, with CVPROD_ and capitals in the environment."""
 
@@ -105,7 +112,16 @@ class Settings(BaseModel):
     max_queue: int = Field(256, ge=1, description="images that wait in one worker, whatever the budget")
     max_body_bytes: int = Field(8 * 2**20, ge=1024, description="of one request")
     max_pixels: int = Field(4096 * 4096, ge=96 * 96, description="of one image")
-    max_images: int = Field(64, ge=1, description="in one request")
+    max_images: int = Field(64, ge=1, description="in one request; also tiles in one frame")
+    tile_pixels: int = Field(
+        default_factory=lambda: _line("tile_pixels", 224),
+        ge=16,
+        description="edge of a frame's tiles",
+    )
+    tile_overlap: int = Field(
+        default_factory=lambda: _line("tile_overlap_pixels", 64), ge=0, validate_default=True,
+        description="pixels that neighbouring tiles of a frame share, less than a tile",
+    )  # fmt: skip
     max_connections: int = Field(512, ge=1, description="open at once, in each worker")
     deadline_ms: float = Field(
         2000.0, gt=0, description="when an answer is too late, unless the request says otherwise"
@@ -147,6 +163,13 @@ class Settings(BaseModel):
     log_format: Literal["json", "text"] = Field("json", description="of the log on standard error")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="what is logged")
     access_log: bool = Field(True, description="one line for each request")
+
+    @field_validator("tile_overlap")
+    @classmethod
+    def _less_than_a_tile(cls, value: int, info: ValidationInfo) -> int:
+        if value >= info.data.get("tile_pixels", value + 1):
+            raise ValueError(f"must be less than a tile, {info.data['tile_pixels']} pixels")
+        return value
 
 
 def parser() -> argparse.ArgumentParser:

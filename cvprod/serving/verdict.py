@@ -76,6 +76,23 @@ _Review = Annotated[bool, Meta(description="true where a human should look")]
 _Index = Annotated[int, Meta(description="its place in the request, from 0")]
 
 
+class Picture(msgspec.Struct):
+    """How a picture was taken: its size upright, and what was done to bring it to what the network sees."""
+
+    width: int
+    height: int
+    resized: Annotated[bool, Meta(description="true where it was not 96 x 96 pixels already")]
+    squashed: Annotated[
+        bool, Meta(description="true where it was no square, so that shapes changed: POST /v1/frames cuts instead")
+    ]
+
+    @classmethod
+    def of(cls, size: tuple[int, int]) -> Picture:
+        """size: (height, width), upright."""
+        height, width = size
+        return cls(width, height, (height, width) != (96, 96), height != width)
+
+
 class ImageResult(msgspec.Struct, omit_defaults=True):
     """One picture of several: a label, or the problem with it."""
 
@@ -85,6 +102,7 @@ class ImageResult(msgspec.Struct, omit_defaults=True):
     review: _Review | UnsetType = UNSET
     probabilities: dict[str, float] | UnsetType = UNSET
     problem: Problem | UnsetType = UNSET
+    picture: Picture | UnsetType = UNSET
 
 
 class InspectionOfOne(msgspec.Struct, omit_defaults=True):
@@ -97,6 +115,7 @@ class InspectionOfOne(msgspec.Struct, omit_defaults=True):
     timing_ms: dict[str, float]
     request_id: str
     probabilities: dict[str, float] | UnsetType = UNSET
+    picture: Picture | UnsetType = UNSET
 
 
 class InspectionOfMany(msgspec.Struct):
@@ -108,14 +127,57 @@ class InspectionOfMany(msgspec.Struct):
     request_id: str
 
 
-ANSWERS = (InspectionOfOne, InspectionOfMany, Problem)
+class Defect(msgspec.Struct):
+    """A defect on a frame."""
+
+    box: Annotated[
+        list[int], Meta(description="x0, y0, x1, y1 in pixels of the upright frame; x1 and y1 exclusive", min_length=4)
+    ]
+    label: str
+    probability: _Probability
+    review: _Review
+    tiles: Annotated[int, Meta(description="how many tiles show it")]
+
+
+class Tiling(msgspec.Struct):
+    """The verdict map: what each tile of a frame says."""
+
+    pixels: Annotated[int, Meta(description="edge of a tile, in pixels of the frame")]
+    x: Annotated[list[int], Meta(description="left edges of the columns")]
+    y: Annotated[list[int], Meta(description="upper edges of the rows")]
+    labels: Annotated[list[list[str]], Meta(description="the label of each tile, row by row")]
+    review: Annotated[list[list[int]], Meta(description="[row, column] of each tile that a human should look at")]
+
+
+class FrameSize(msgspec.Struct):
+    """The frame that coordinates refer to: upright, before any resize."""
+
+    width: int
+    height: int
+
+
+class InspectionOfFrame(msgspec.Struct):
+    """The answer to a frame."""
+
+    frame: FrameSize
+    defects: Annotated[list[Defect], Meta(description="from left to right")]
+    tiles: Tiling
+    model: ModelInfo
+    timing_ms: dict[str, float]
+    request_id: str
+
+
+ANSWERS = (InspectionOfOne, InspectionOfMany, InspectionOfFrame, Problem)
 encode = msgspec.json.Encoder().encode
 
 
-def image_result(index: int, verdict: Verdict, *, probabilities: bool = False) -> ImageResult:
+def image_result(
+    index: int, verdict: Verdict, *, probabilities: bool = False, size: tuple[int, int] | None = None
+) -> ImageResult:
     """One picture's part of an answer about several."""
     every = verdict.of_each_class() if probabilities else UNSET
-    return ImageResult(index, verdict.label, verdict.probability, verdict.review, every)
+    picture = Picture.of(size) if size else UNSET
+    return ImageResult(index, verdict.label, verdict.probability, verdict.review, every, picture=picture)
 
 
 def not_an_image(index: int, document: dict[str, object]) -> ImageResult:

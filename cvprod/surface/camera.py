@@ -22,26 +22,26 @@ def photograph(surface: np.ndarray, conditions: Conditions, rng: np.random.Gener
     The order is the physical one: geometry, light, optics, exposure, sensor noise, electronics, compression.
 
     Args:
-        surface: float32 (H, W), grey levels under nominal light; overwritten.
+        surface: float32 (H, W), grey levels under nominal light, a tile or a frame; overwritten.
         conditions: the dials.
         rng: source of the lamps' direction and of the noise.
 
     Returns:
         uint8 (H, W).
     """
-    size = surface.shape[0]
+    height, width = surface.shape
     c = conditions
     img = surface
     if c.rotation:
-        m = cv2.getRotationMatrix2D(((size - 1) / 2, (size - 1) / 2), c.rotation, 1.0)
+        m = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), c.rotation, 1.0)
         img = cv2.warpAffine(
-            img.astype(np.float64), m, (size, size), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            img.astype(np.float64), m, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
         ).astype(np.float32)
     angle, centre, curve = rng.uniform(0, 2 * np.pi), rng.uniform(-0.7, 0.7, 2), rng.random() ** 2
     if c.uneven_light:
-        t = np.linspace(-1, 1, size)
-        fx = (1 - curve) * 0.5 * np.cos(angle) * t + curve * 0.4 * (t - centre[0]) ** 2
-        fy = (1 - curve) * 0.5 * np.sin(angle) * t + curve * 0.4 * (t - centre[1]) ** 2
+        x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)
+        fx = (1 - curve) * 0.5 * np.cos(angle) * x + curve * 0.4 * (x - centre[0]) ** 2
+        fy = (1 - curve) * 0.5 * np.sin(angle) * y + curve * 0.4 * (y - centre[1]) ** 2
         light = (1 - c.uneven_light * fx).astype(np.float32)[None, :] - (c.uneven_light * fy).astype(np.float32)[
             :, None
         ]
@@ -54,7 +54,7 @@ def photograph(surface: np.ndarray, conditions: Conditions, rng: np.random.Gener
     if c.motion_blur > 1:
         img = _smear(img, c.motion_blur)
     img *= np.float32(2.0**c.exposure * c.gain)
-    img += _noise(rng, size, c.noise * c.gain)
+    img += _noise(rng, height, width, c.noise * c.gain)
     img += np.float32(128.0 * (1 - c.gain))
     np.clip(img, 0.0, 255.0, out=img)
     out = np.rint(img, out=img).astype(np.uint8)
@@ -67,9 +67,9 @@ def photograph(surface: np.ndarray, conditions: Conditions, rng: np.random.Gener
     return out
 
 
-def _noise(rng: np.random.Generator, size: int, sigma: float) -> np.ndarray:
-    """Fresh sensor noise, float32 (size, size): the sum of four random bytes is as good as Gaussian, and quick."""
-    raw = np.frombuffer(rng.bytes(4 * size * size), np.uint8).reshape(4, size, size)
+def _noise(rng: np.random.Generator, height: int, width: int, sigma: float) -> np.ndarray:
+    """Fresh sensor noise, float32 (height, width): the sum of four random bytes is as good as Gaussian, and quick."""
+    raw = np.frombuffer(rng.bytes(4 * height * width), np.uint8).reshape(4, height, width)
     total = raw[0].astype(np.int16)
     for k in (1, 2, 3):
         total += raw[k]

@@ -75,9 +75,33 @@ def cut(name: str, rng: np.random.Generator, size: int) -> np.ndarray:
     return window[::-1] if mirrored else window
 
 
+def wide(name: str, rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """A field of any size, float32 (height, width), in units of the bank.
+
+    Windows of one period side by side. Where two of them meet they fade into each other, by weights whose squares add
+    up to one: the variance stays, so no seam can be seen and, unlike in one long periodic field, nothing comes again.
+    """
+    fade = 64
+    rise = np.sqrt((np.arange(fade, dtype=np.float32) + np.float32(0.5)) / np.float32(fade))
+    out = np.zeros((height, width), np.float32)
+    for start in range(0, width, PERIOD - fade):
+        k = int(rng.integers(PERIOD * PERIOD))
+        rows, columns = (np.arange(n) + k0 for n, k0 in ((height, k % PERIOD), (PERIOD, k // PERIOD)))
+        window = bank()[name][np.ix_(rows % PERIOD, columns % PERIOD)].astype(np.float32)
+        if start:
+            window[:, :fade] *= rise
+        if start + PERIOD - fade < width:
+            window[:, -fade:] *= rise[::-1]
+        end = min(start + PERIOD, width)
+        out[:, start:end] += window[:, : end - start]
+    return out
+
+
 def add(target: np.ndarray, weight: float, name: str, rng: np.random.Generator, scratch: np.ndarray) -> None:
-    """``target += weight * field`` on float32 arrays of one shape, without a temporary."""
-    np.multiply(cut(name, rng, target.shape[0]), np.float32(weight / UNIT), out=scratch)
+    """``target += weight * field`` on float32 arrays of one shape, without a temporary for a tile."""
+    height, width = target.shape
+    field = cut(name, rng, height) if height == width <= _PAD else wide(name, rng, height, width)
+    np.multiply(field, np.float32(weight / UNIT), out=scratch)
     target += scratch
 
 

@@ -27,29 +27,36 @@ def choose_look(label: int, rng: np.random.Generator) -> str:
 
 def _slope(rel: np.ndarray, x: float, y: float) -> None:
     """Add a plane that rises by so much from the middle to the right and to the lower edge."""
-    t = np.linspace(-1, 1, len(rel))
-    rel += (x * t).astype(np.float32)[None, :]
-    rel += (y * t).astype(np.float32)[:, None]
+    down, across = (np.linspace(-1, 1, n) for n in rel.shape)
+    rel += (x * across).astype(np.float32)[None, :]
+    rel += (y * down).astype(np.float32)[:, None]
 
 
-def make_texture(look: str, grade: str, rng: np.random.Generator, size: int) -> np.ndarray:
+def make_texture(look: str, grade: str, rng: np.random.Generator, size: int, width: int | None = None) -> np.ndarray:
     """Bare steel of one look.
 
     Args:
         look: one of :data:`LOOKS`.
         grade: steel grade; other grades than "A" add a texture that grade "A" never shows.
         rng: source of all randomness.
-        size: edge length in pixels, at most 224.
+        size: edge length in pixels, at most 224; with a width, the height, of any size.
+        width: of a frame; then the steel is as varied in every part of it as it is in a tile.
 
     Returns:
-        float32 (size, size), grey levels, not yet clipped.
+        float32 (size, width or size), grey levels, not yet clipped.
     """
-    rel = np.empty((size, size), np.float32)
-    tmp = np.empty((size, size), np.float32)
+    width = width or size
+    rel = np.empty((size, width), np.float32)
+    tmp = np.empty((size, width), np.float32)
     uni = rng.uniform
+
+    def across(fewest: int, most: int) -> np.ndarray:
+        knots = int(rng.integers(fewest, most))
+        return profile(rng, knots if width == size else -(-knots * width // 224), width)
+
     if look == "grainy":
         base = uni(55, 235)
-        rel[:] = profile(rng, int(rng.integers(4, 12)), size) * np.float32(uni(0.03, 0.18))
+        rel[:] = across(4, 12) * np.float32(uni(0.03, 0.18))
         add(rel, uni(0.10, 0.21), "grain", rng, tmp)
         add(rel, uni(0.02, 0.08), "grain2", rng, tmp)
         add(rel, uni(0.02, 0.08), "across", rng, tmp)
@@ -59,7 +66,7 @@ def make_texture(look: str, grade: str, rng: np.random.Generator, size: int) -> 
         add(rel, uni(0.01, 0.06), "blotch", rng, tmp)
     elif look == "smooth":
         base = uni(45, 135) if rng.random() < 0.85 else uni(135, 205)
-        rel[:] = profile(rng, int(rng.integers(2, 6)), size) * np.float32(uni(0.0, 0.10))
+        rel[:] = across(2, 6) * np.float32(uni(0.0, 0.10))
         add(rel, uni(0.015, 0.055), "grain", rng, tmp)
         add(rel, uni(0.005, 0.035), "across" if rng.random() < 0.6 else "along", rng, tmp)
         add(rel, uni(0.0, 0.025), "lines", rng, tmp)
@@ -68,7 +75,7 @@ def make_texture(look: str, grade: str, rng: np.random.Generator, size: int) -> 
         add(rel, uni(0.0, 0.03), "cloud", rng, tmp)
     elif look == "bright":
         base = uni(85, 265)
-        rel[:] = profile(rng, int(rng.integers(2, 5)), size) * np.float32(uni(0.0, 0.10))
+        rel[:] = across(2, 5) * np.float32(uni(0.0, 0.10))
         add(rel, uni(0.015, 0.06), "grain", rng, tmp)
         add(rel, uni(0.0, 0.03), "lines", rng, tmp)
         _slope(rel, uni(-0.3, 0.3), uni(-0.25, 0.25))
@@ -76,7 +83,7 @@ def make_texture(look: str, grade: str, rng: np.random.Generator, size: int) -> 
         add(rel, uni(0.0, 0.03), "blotch", rng, tmp)
     elif look == "brushed":
         base = uni(60, 170)
-        rel[:] = profile(rng, int(rng.integers(2, 6)), size) * np.float32(uni(0.02, 0.14))
+        rel[:] = across(2, 6) * np.float32(uni(0.02, 0.14))
         add(rel, uni(0.03, 0.11), "grain", rng, tmp)
         add(rel, uni(0.02, 0.07), "across", rng, tmp)
         add(rel, uni(0.01, 0.05), "brush+" if rng.random() < 0.6 else "brush-", rng, tmp)

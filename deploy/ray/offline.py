@@ -4,6 +4,10 @@ Pictures stream through: a few blocks are in memory at a time, whatever the fold
 one for each file, with label, probability and review flag, or with the problem that makes it no picture; a bad file
 never ends the run. Folders may lie where pyarrow reads (a disk, s3://, gs://). What begins with . or _ at the top of
 FOLDER is left out.
+
+With --cut the pictures are frames of a line camera: they are cut into tiles as POST /v1/frames does it, and each defect
+gets a line with its box (x0, y0, x1, y1 in pixels of the upright frame). A frame without a defect gets one line that
+says clean of all of it.
 """
 
 import argparse
@@ -13,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import ray
 
-from cvprod.serving import images
+from cvprod.serving import frames, images, tiling
 from cvprod.serving.errors import InvalidImage
 from cvprod.serving.model import Model
 from cvprod.serving.settings import load
@@ -49,11 +53,45 @@ class Scorer:
         }
 
 
-def score(folder: str, out: str, *, workers: int = 2) -> int:
-    """Number of files scored. Raises FileNotFoundError for a folder that is not there or holds no file."""
+class FrameScorer(Scorer):
+    """The same for frames: a row for each defect."""
+
+    def __call__(self, block: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """{"path", "bytes"} of n files to rows of path, box, verdict, problem and model: one or more of each file."""
+        rows = []
+        for path, data in zip(block["path"], block["bytes"], strict=True):
+            try:
+                rows += [(path, *row, "", self.model.version) for row in self.defects(bytes(data))]
+            except InvalidImage as fault:
+                rows.append((path, 0, 0, 0, 0, "", np.nan, False, fault.slug, self.model.version))
+        names = ("path", "x0", "y0", "x1", "y1", "label", "probability", "review", "problem", "model")
+        text = ("path", "label", "problem", "model")
+        return {
+            name: np.array(column, dtype=object if name in text else None)
+            for name, column in zip(names, zip(*rows, strict=True), strict=True)
+        }
+
+    def defects(self, data: bytes) -> list[tuple]:
+        """(x0, y0, x1, y1, label, probability, review) of each. Raises InvalidImage."""
+        header = images.probe(data, max_pixels=self.settings.max_pixels)
+        grid = frames.grid_over(self.settings, *header.upright)
+        tiles = tiling.cut(images.decode(data, max_pixels=self.settings.max_pixels), grid)
+        odds = [self.model.probabilities(self.model.run(tiles[i : i + 8])) for i in range(0, len(tiles), 8)]
+        verdicts = judge(np.concatenate(odds), self.model.card.classes, self.settings.review_below)
+        found = [(*f.box, f.label, f.probability, f.review) for f in tiling.locate(grid, verdicts)]
+        least = min(verdicts, key=lambda verdict: verdict.probability)
+        return found or [(0, 0, grid.width, grid.height, least.label, least.probability, least.review)]
+
+
+def score(folder: str, out: str, *, workers: int = 2, cut: bool = False) -> int:
+    """Number of lines written: one for each file, or with `cut` for each defect.
+
+    Raises FileNotFoundError for a folder that is not there or holds no file.
+    """
     files = ray.data.read_binary_files(folder, include_paths=True)
     pool = ray.data.ActorPoolStrategy(size=workers)
-    files.map_batches(Scorer, batch_size=64, compute=pool, num_cpus=1).write_json(out)
+    scorer, size = (FrameScorer, 8) if cut else (Scorer, 64)
+    files.map_batches(scorer, batch_size=size, compute=pool, num_cpus=1).write_json(out)
     return ray.data.read_json(out).count()
 
 
@@ -63,6 +101,7 @@ def main() -> int:
     parser.add_argument("folder", help="folder of pictures")
     parser.add_argument("out", help="folder for the JSON lines; must not exist, so that no earlier result is mixed in")
     parser.add_argument("--workers", type=int, default=2, help="processes with a model each (default %(default)s)")
+    parser.add_argument("--cut", action="store_true", help="the pictures are frames: find the defects on them")
     options = parser.parse_args()
     if "://" not in options.folder:
         folder = Path(options.folder)
@@ -84,7 +123,8 @@ def main() -> int:
     ray.init(num_cpus=options.workers + 1, include_dashboard=False, log_to_driver=False, logging_level="error")
     ray.data.DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
     folder, out = (p if "://" in p else str(Path(p).resolve()) for p in (options.folder, options.out))
-    print(f"{score(folder, out, workers=options.workers)} files scored, results in {options.out}")
+    count = score(folder, out, workers=options.workers, cut=options.cut)
+    print(f"{count} {'lines written' if options.cut else 'files scored'}, results in {options.out}")
     return 0
 
 

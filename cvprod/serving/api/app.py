@@ -28,7 +28,7 @@ from cvprod.serving.jobs import Store
 from cvprod.serving.logs import log
 from cvprod.serving.settings import Settings
 from cvprod.serving.tracing import trace_id
-from cvprod.serving.verdict import InspectionOfOne, ModelInfo, encode
+from cvprod.serving.verdict import InspectionOfOne, ModelInfo, Picture, encode
 
 REQUEST_ID = re.compile(shedding.NAME)
 _OPEN = (
@@ -187,6 +187,7 @@ class App(Context):
                 "total": round((time.perf_counter() - start) * 1e3, 3),
             },
             request_id,
+            picture=Picture.of(result.sizes[0]),
         )
         if probabilities:
             answer.probabilities = verdict.of_each_class()

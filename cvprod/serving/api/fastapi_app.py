@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from cvprod.serving import metrics
-from cvprod.serving.api import jobs, oip, openapi, stream
+from cvprod.serving.api import frames, jobs, oip, openapi, stream
 from cvprod.serving.api.forms import asked_by, read_images
 from cvprod.serving.api.openapi import problems
 from cvprod.serving.context import Context
@@ -62,7 +62,8 @@ def make_api(app: Context, store: Store) -> FastAPI:
         """The body is one picture, or a form with several files. One picture gets one label, or a problem.
 
         A form gets a list in which each picture has a label or a problem of its own. JPEG, PNG and BMP; EXIF is
-        dropped, orientation applied.
+        dropped, orientation applied. Each picture is brought to 96 x 96; `picture` says what it was. A picture that
+        is much larger than a tile is for POST /v1/frames.
         """
         pictures = await read_images(
             app, request, limit=app.settings.max_body_bytes, max_images=app.settings.max_images
@@ -72,7 +73,7 @@ def make_api(app: Context, store: Store) -> FastAPI:
         verdicts = app.judged(result, route="/v1/inspect", **asked_by(request))
         answer = InspectionOfMany(
             [
-                image_result(i, verdict, probabilities=probabilities)
+                image_result(i, verdict, probabilities=probabilities, size=result.sizes[i])
                 if verdict
                 else not_an_image(i, result.faults[i].document(request_id))
                 for i, verdict in enumerate(verdicts)
@@ -116,6 +117,7 @@ def make_api(app: Context, store: Store) -> FastAPI:
         app.count_refused()
         return Response(metrics.expose(), media_type=metrics.CONTENT_TYPE)
 
+    api.include_router(frames.router(app))
     api.include_router(jobs.router(app, store))
     api.include_router(oip.router(app))
     api.include_router(stream.router(app))

@@ -1,5 +1,7 @@
 """Open Inference Protocol v2 over gRPC, in every worker on one port (the kernel shares it out, SO_REUSEPORT).
 
+Beside the model of tiles there is one more, NAME_frames: an encoded frame of a line camera in, boxes out.
+
 The messages come from a compiled descriptor (oip.binpb, made of oip.proto) in a pool of their own: no generated code
 that a protobuf release could refuse, and no clash with a client library that brings the same names.
 """
@@ -18,7 +20,7 @@ import grpc
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from cvprod.serving import metrics
+from cvprod.serving import frames, metrics
 from cvprod.serving.api import oip, shedding
 from cvprod.serving.context import Context
 from cvprod.serving.errors import ServiceError
@@ -153,17 +155,22 @@ class Service:
 
     async def _ModelReady(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         model = self.app.engine.model
-        known = request.name == model.name and request.version in ("", model.version)
+        known = request.name in (model.name, self._frames) and request.version in ("", model.version)
         return self.types["ModelReadyResponse"](ready=known and self._fine)
 
     async def _ServerMetadata(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
         return self.types["ServerMetadataResponse"](name="cvprod", version="2", extensions=[])
 
     async def _ModelMetadata(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
+        if request.name == self._frames:
+            oip.check_model(self.app, self.app.engine.model.name, request.version)
+            return self.types["ModelMetadataResponse"](**frames_metadata(self.app))
         oip.check_model(self.app, request.name, request.version)
         return self.types["ModelMetadataResponse"](**oip.model_metadata(self.app))
 
     async def _ModelInfer(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
+        if request.model_name == self._frames:
+            return await self._infer_frame(request, context, asked)
         oip.check_model(self.app, request.model_name, request.model_version)
         if len(request.inputs) != 1:
             raise ServiceError("invalid-request", "There is one input.")
@@ -183,11 +190,7 @@ class Service:
             if len(values) != count or (dtype == np.uint8 and count and max(values) > 255):
                 raise ServiceError("invalid-request", f"The shape needs {count} grey levels.")
             tiles = np.array(values, dtype)
-        timeout = context.time_remaining()
-        limit = self.app.settings.deadline_ms / 1e3
-        result = await self.app.engine.infer(
-            oip.check_values(tiles.reshape(shape)), timeout=min(timeout or limit, limit)
-        )
+        result = await self.app.engine.infer(oip.check_values(tiles.reshape(shape)), timeout=self._timeout(context))
         logits = self.app.judged_logits(result, route="grpc/ModelInfer", **asked)
         response = self.types["ModelInferResponse"](
             model_name=result.model.name, model_version=result.model.version, id=request.id
@@ -199,6 +202,65 @@ class Service:
         else:
             response.outputs[0].contents.fp32_contents.extend(logits.ravel().tolist())
         return response
+
+    def _timeout(self, context: Any) -> float:
+        """Seconds: what the caller's deadline leaves, or the service's own."""
+        limit = self.app.settings.deadline_ms / 1e3
+        return min(context.time_remaining() or limit, limit)
+
+    @property
+    def _frames(self) -> str:
+        return f"{self.app.engine.model.name}_frames"
+
+    async def _infer_frame(self, request: Any, context: Any, asked: dict[str, Any]) -> Any:
+        """One encoded frame, BYTES of shape (1), to its boxes."""
+        oip.check_model(self.app, self.app.engine.model.name, request.model_version)
+        known = frames_metadata(self.app)
+        if [(i.name, i.datatype, list(i.shape)) for i in request.inputs] != [("frame", "BYTES", [1])]:
+            raise ServiceError("invalid-request", "There is one input: frame, BYTES of shape (1), an encoded picture.")
+        wanted = [output.name for output in request.outputs] or [output["name"] for output in known["outputs"]]
+        if unknown := set(wanted) - {output["name"] for output in known["outputs"]}:
+            raise ServiceError("invalid-request", f"There is no output {sorted(unknown)[0][:32]!r}.")
+        given = list(request.inputs[0].contents.bytes_contents)
+        if request.raw_input_contents:  # an element of BYTES is its length in four bytes, then itself
+            raw = request.raw_input_contents[0]
+            given = [raw[4:]] if int.from_bytes(raw[:4], "little") == len(raw) - 4 else []
+        if len(given) != 1 or len(request.raw_input_contents) > 1:
+            raise ServiceError("invalid-request", "The shape needs one element, an encoded picture.")
+        if not given[0]:
+            raise ServiceError("body-empty")
+        result, grid = await frames.inspect(self.app, given[0], timeout=self._timeout(context))
+        said = frames.answer(self.app, result, grid, route="grpc/ModelInfer", **asked)
+        response = self.types["ModelInferResponse"](
+            model_name=self._frames, model_version=result.model.version, id=request.id
+        )
+        found = said.defects
+        values = {
+            "boxes": np.array([defect.box for defect in found], "<i4").tobytes(),
+            "labels": b"".join(len(text).to_bytes(4, "little") + text for text in (d.label.encode() for d in found)),
+            "probabilities": np.array([defect.probability for defect in found], "<f4").tobytes(),
+            "review": np.array([defect.review for defect in found], bool).tobytes(),
+        }
+        for output in known["outputs"]:
+            if output["name"] in wanted:
+                shape = [len(found), *output["shape"][1:]]
+                response.outputs.add(name=output["name"], datatype=output["datatype"], shape=shape)
+                response.raw_output_contents.append(values[output["name"]])
+        return response
+
+
+def frames_metadata(app: Context) -> dict[str, Any]:
+    """The inputs and outputs of NAME_frames, as the protocol describes them."""
+    model = app.engine.model
+    outputs = {"boxes": ("INT32", [-1, 4]), "labels": ("BYTES", [-1]), "probabilities": ("FP32", [-1]),
+               "review": ("BOOL", [-1])}  # fmt: skip
+    return {
+        "name": f"{model.name}_frames",
+        "versions": [model.version],
+        "platform": "onnxruntime_onnx",
+        "inputs": [{"name": "frame", "datatype": "BYTES", "shape": [1]}],
+        "outputs": [{"name": name, "datatype": kind, "shape": shape} for name, (kind, shape) in outputs.items()],
+    }
 
 
 async def serve(app: Context, host: str, port: int) -> grpc.aio.Server:

@@ -1,6 +1,8 @@
 """WebSocket /v1/stream: camera frames in, answers out, and a policy for frames that come too fast.
 
-Each binary message is one picture; each answer is a JSON text with the frame's number, counted from 0. Two policies:
+Each binary message is one picture; each answer is a JSON text with the frame's number, counted from 0. With `cut=true`
+a picture is a frame of a line camera, and the answer has its size and the boxes of its defects as POST /v1/frames gives
+them. Two policies:
 
     newest  (default) while one frame is looked at, only the latest to arrive is kept; the others are answered with
             {"frame": n, "dropped": true}. A camera wants to know what it sees now.
@@ -23,8 +25,9 @@ from typing import Any
 import msgspec
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
-from cvprod.serving import auth, metrics
+from cvprod.serving import auth, frames, metrics
 from cvprod.serving.context import Context
+from cvprod.serving.engine import Result
 from cvprod.serving.errors import Draining, ServiceError
 
 
@@ -33,7 +36,7 @@ def router(app: Context) -> APIRouter:
     made, route = APIRouter(), metrics.Route("/v1/stream")
 
     @made.websocket("/v1/stream")
-    async def stream(socket: WebSocket, policy: str = "newest") -> None:
+    async def stream(socket: WebSocket, policy: str = "newest", cut: str = "false") -> None:
         try:
             headers = dict(socket.scope["headers"])
             key = app.identify(headers, socket.scope) if app.guarded else None
@@ -48,8 +51,11 @@ def router(app: Context) -> APIRouter:
         if policy not in ("newest", "all"):
             await socket.close(1008, "policy is newest or all")
             return
+        if cut not in ("true", "false"):
+            await socket.close(1008, "cut is true or false")
+            return
         await socket.accept()
-        session = _Session(app, socket, route, key, newest=policy == "newest")
+        session = _Session(app, socket, route, key, newest=policy == "newest", cut=cut == "true")
         await session.run()
 
     return made
@@ -72,9 +78,9 @@ def same_origin(socket: WebSocket, allowed: str) -> bool:
 
 class _Session:
     def __init__(
-        self, app: Context, socket: WebSocket, route: metrics.Route, key: auth.Key | None, *, newest: bool
+        self, app: Context, socket: WebSocket, route: metrics.Route, key: auth.Key | None, *, newest: bool, cut: bool
     ) -> None:
-        self.app, self.socket, self.route, self.newest = app, socket, route, newest
+        self.app, self.socket, self.route, self.newest, self.cut = app, socket, route, newest, cut
         self._caller = key.name if key else ""
         self._traceparent = socket.headers.get("traceparent", "")
         self.frames: asyncio.Queue[tuple[int, bytes, float] | None] = asyncio.Queue(1)
@@ -120,9 +126,7 @@ class _Session:
         while (frame := await self.frames.get()) is not None:
             number, data, arrived = frame
             try:
-                result = await self.app.engine.inspect((data,), timeout=self.app.settings.deadline_ms / 1e3)
-                if result.faults:
-                    raise result.faults[0]
+                said, result = await (self._boxes if self.cut else self._label)(data, arrived)
             except ServiceError as problem:
                 metrics.REJECTED.labels(problem.slug).inc()
                 self.route.done(problem.status, time.perf_counter() - arrived)
@@ -131,23 +135,34 @@ class _Session:
                     return
                 await self._send({"frame": number, "problem": problem.document()})
                 continue
-            (verdict,) = self.app.judged(
-                result,
-                route="/v1/stream",
-                received=arrived,
-                traceparent=self._traceparent,
-                caller=self._caller,
-            )
-            assert verdict is not None
             await self._send({
                 "frame": number,
-                "label": verdict.label,
-                "probability": verdict.probability,
-                "review": verdict.review,
+                **said,
                 "model_version": result.model.version,
                 "timing_ms": {"queue": round(result.queue_ms, 3), "infer": round(result.infer_ms, 3)},
             })  # fmt: skip
             self.route.done(200, time.perf_counter() - arrived)
+
+    def _asked(self, arrived: float) -> dict[str, Any]:
+        """The arguments of `Context.judged`."""
+        return {
+            "route": "/v1/stream", "received": arrived, "traceparent": self._traceparent, "caller": self._caller,
+        }  # fmt: skip
+
+    async def _label(self, data: bytes, arrived: float) -> tuple[dict[str, Any], Result]:
+        """What is said of a picture of one tile. Raises ServiceError."""
+        result = await self.app.engine.inspect((data,), timeout=self.app.settings.deadline_ms / 1e3)
+        if result.faults:
+            raise result.faults[0]
+        (verdict,) = self.app.judged(result, **self._asked(arrived))
+        assert verdict is not None
+        return {"label": verdict.label, "probability": verdict.probability, "review": verdict.review}, result
+
+    async def _boxes(self, data: bytes, arrived: float) -> tuple[dict[str, Any], Result]:
+        """What is said of a frame of a line camera. Raises ServiceError."""
+        result, grid = await frames.inspect(self.app, data, timeout=self.app.settings.deadline_ms / 1e3)
+        said = frames.answer(self.app, result, grid, **self._asked(arrived))
+        return {"size": said.frame, "defects": said.defects}, result
 
     async def _send(self, answer: dict[str, Any]) -> None:
         await self.socket.send_text(msgspec.json.encode(answer).decode())

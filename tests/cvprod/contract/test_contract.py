@@ -215,6 +215,12 @@ def test_a_line_that_cannot_be_is_a_contract_error(edited):
         load_contract(edited(lambda d: d["line"].update(strip_width_mm=1e308, mm_per_pixel=1e-300)))
 
 
+def test_the_overlap_of_a_frames_tiles_may_be_left_out_and_is_less_than_a_tile(edited):
+    assert load_contract(edited(lambda c: c["line"].pop("tile_overlap_pixels"))).line.tile_overlap_pixels == 64
+    with pytest.raises(ContractError, match="tile_overlap_pixels: 224 is not less than a tile"):
+        load_contract(edited(lambda c: c["line"].update(tile_overlap_pixels=224)))
+
+
 def test_a_strip_narrower_than_a_tile_needs_one():
     assert load_contract().line.model_copy(update={"strip_width_mm": 1e-8}).tiles_across == 1
 

@@ -245,6 +245,38 @@ def test_a_folder_is_scored_file_by_file(python, environment, expected, tmp_path
         assert found[name]["probability"] is None
 
 
+def test_frames_get_a_line_for_each_defect(python, environment, tmp_path):
+    """The scorer itself, without a cluster around it: the run above shows that Ray calls it."""
+    from cvprod import surface
+    from cvprod.serving import localisation, model, settings
+
+    whole = surface.make_frame(11, ["patches", "crazing"], width=1500)
+    files = {"a.png": hostile.encode(whole.image, "PNG"), "b.png": b"nonsense"}
+    files["c.png"] = hostile.encode(np.full((100, 900), 90, np.uint8), "PNG")
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    script = (
+        "import json, sys, numpy as np; from pathlib import Path; from offline import FrameScorer\n"
+        "paths = sorted(map(str, Path(sys.argv[1]).glob('*.png')))\n"
+        "block = {'path': np.array(paths, object), 'bytes': np.array([Path(p).read_bytes() for p in paths], object)}\n"
+        "print(json.dumps({name: column.tolist() for name, column in FrameScorer()(block).items()}))"
+    )
+    done = subprocess.run(
+        [python, "-c", script, str(tmp_path)], cwd=FOLDER, env=environment, capture_output=True, text=True,
+        timeout=180, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    given = settings.Settings()
+    plain = localisation.search(
+        model.Model.load(given.model), whole.image, tile=given.tile_pixels, overlap=given.tile_overlap
+    )
+    boxes = list(zip(*(told[side] for side in ("x0", "y0", "x1", "y1")), strict=True))
+    assert boxes == [*(f.box for f in plain), (0, 0, 0, 0), (0, 0, 0, 0)]
+    assert told["label"] == [*(f.label for f in plain), "", ""]
+    assert told["problem"] == [""] * len(plain) + ["image-unsupported", "image-too-small"]
+
+
 def test_wrong_use_is_said_before_anything_is_started(python, environment, tmp_path):
     for name in ("full", "none", "only hidden", "there"):
         (tmp_path / name).mkdir()
