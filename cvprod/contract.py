@@ -353,7 +353,7 @@ def _own_problems(contract: Contract) -> list[str]:
 def _contradictions(contract: Contract) -> list[str]:
     """Limits that are laxer than the facts of the line allow (2 % of rounding is forgiven); stricter is a choice."""
     line = contract.line
-    if line.tile_overlap_pixels >= line.tile_pixels:
+    if line is not None and line.tile_overlap_pixels >= line.tile_pixels:
         return [f"line.tile_overlap_pixels: {line.tile_overlap_pixels} is not less than a tile. Correct it."]
     try:
         derived = contract.derived()
