@@ -97,7 +97,8 @@ def bundle(static: Path) -> None:
 
 def mark(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     """Tell a page's template what changes with the sheet: the book's own part, and the versions of the others."""
-    own = (Path(app.srcdir) / "book/_static/custom.css").read_bytes()
+    sheet = Path(app.srcdir) / "book/_static/custom.css"
+    own = sheet.read_bytes() if sheet.is_file() else b""
     others = "".join(metadata.version(name) for name in ("pydata-sphinx-theme", "sphinx-book-theme", "myst-nb"))
     context["cv_sheet"] = hashlib.sha256(own + others.encode()).hexdigest()[:8]
 
