@@ -16,7 +16,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3 python; do \
 test: export CVPROD_CLAIMS ?= strict
 
 .DEFAULT_GOAL := help
-.PHONY: help install book test lint format serve-book serve weights exercises arm refresh-lock hardware clean
+.PHONY: help install book pdf test lint format serve-book serve weights exercises arm refresh-lock hardware clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +35,9 @@ $(READY): requirements.txt pyproject.toml
 
 book: $(READY) ## Execute the chapters (cached), render the site to _build/html; CHAPTER=05: that one alone
 	@$(BIN)/python -m cvprod.book.build $(if $(CHAPTER),--chapter $(CHAPTER))
+
+pdf: book ## The whole book as one PDF (needs Chromium; some minutes)
+	@$(BIN)/python -m cvprod.book.pdf
 
 test: $(READY) ## Every test: chapters cell by cell, package, exercises, site; CHAPTER=05: the cells of that one alone
 	@tests="notebooks tests"; if [ -n "$(CHAPTER)" ]; then tests=$$($(BIN)/python -m cvprod.book.notebooks find $(CHAPTER)) || exit 2; fi; \
