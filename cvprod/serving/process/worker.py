@@ -19,7 +19,7 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ LINGER_SECONDS = 5.0  # that a caller who was answered before the end of its req
 LINGER_BYTES = 64 * 2**20  # the same in bytes; what comes is dropped
 LINGER_NONSENSE = 2**20  # where it was no request
 STREAM = b"/v1/stream"  # the one route where an offer to upgrade to WebSocket is taken
-UNREAD_SECONDS = 0.1  # in which a new connection's request is read, if it has come: that takes a turn of the event loop
+UNREAD_SECONDS = 0.1  # in which a new connection's request is read, if it has come...
+UNREAD_TURNS = 5  # ...and turns of the event loop: it is accepted in one, and read in the next or the one after
 
 
 class OneWrite:
@@ -492,13 +493,17 @@ class Worker:
         if self.grpc is not None:
             self._spawn(self.grpc.stop(self.settings.drain_seconds))
         told: set = set()
+        seen: Counter = Counter()
         unread = time.monotonic() + UNREAD_SECONDS
         while (
             self.arriving or self.state.connections or self.state.tasks or not self.engine.idle
         ) and time.monotonic() < until:
             for connection in list(self.state.connections - told):
-                # What a newcomer asked before we were told to stop may still wait to be read.
-                if getattr(connection, "cycle", True) is not None or time.monotonic() > unread:
+                # What a newcomer asked before we were told to stop may still wait to be read. On a busy machine a
+                # turn of the event loop alone may take longer than the time for it, so turns are counted too.
+                seen[connection] += 1
+                waited = time.monotonic() > unread and seen[connection] > UNREAD_TURNS
+                if getattr(connection, "cycle", True) is not None or waited:
                     told.add(connection)
                     connection.shutdown()  # keeps an answer that is under way, closes the rest, and tells keep-alive
             await asyncio.sleep(0.01)
