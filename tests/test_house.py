@@ -74,6 +74,10 @@ def test_make_help_lists_the_promised_targets():
     assert {"book", "test", "lint", "serve-book", "refresh-lock", "hardware", "clean", "help"} <= listed
 
 
+#: What a run of the tests may have been given, and would hand on to the make that is looked at.
+KEPT_OUT = ("CVPROD_CLAIMS", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "PYTEST_ARGS", "CHAPTER")
+
+
 @pytest.mark.parametrize(
     ("words", "claims", "runs"),
     [
@@ -95,7 +99,7 @@ case "$*" in *"find 77") echo none >&2; exit 1;; *find*) echo notebooks/05_x.ipy
     (tmp_path / "bin/python").chmod(0o755)
     (tmp_path / ".ready").touch()
     command = ["make", *words, f"VENV={tmp_path}", "--assume-old", f"{tmp_path}/.ready"]
-    environment = {key: value for key, value in os.environ.items() if key not in ("CVPROD_CLAIMS", "MAKEFLAGS")}
+    environment = {key: value for key, value in os.environ.items() if key not in KEPT_OUT}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
     asked = (tmp_path / "asked").read_text().splitlines()
     assert (done.returncode == 0) == (runs is not None), done.stdout + done.stderr
