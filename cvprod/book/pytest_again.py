@@ -2,10 +2,11 @@
 
 Chapters claim things about time, and are tested on machines that other people use too: a neighbour who takes both
 cores for a second spoils what holds in every other second. So where a chapter, or a test that is marked ``alone``, has
-failed in ``pytest -p cvprod.book.pytest_again``, ``python -m cvprod.book.pytest_again`` runs that chapter from its
-first cell, or that test, once more with nothing beside it, and its result counts. What is wrong fails twice. A test
-that measures no time has no second chance, nor has a chapter whose cell raised anything but an AssertionError (or whose
-kernel never answered), nor have many failures at once: those are no neighbour's doing.
+failed in ``pytest -p cvprod.book.pytest_again``, or the process of any test has died (for want of memory, say),
+``python -m cvprod.book.pytest_again`` runs that chapter from its first cell, or that test, once more with nothing
+beside it, and its result counts. What is wrong fails twice. A test that measures no time has no second chance, nor has
+a chapter whose cell raised anything but an AssertionError (or whose kernel never answered), nor have many failures at
+once: those are no neighbour's doing.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ MOST = 3
 #: What a chapter's report says where a claim failed; and where its kernel found a port taken, which it chooses a moment
 #: before it opens it, while tests beside it open theirs.
 CLAIM, KERNEL = "AssertionError", "Kernel didn't respond"
+#: What pytest-xdist says of a test whose process is gone.
+DIED = "crashed while running"
 
 
 class Failures:
@@ -42,9 +45,9 @@ class Failures:
         if path in self.timed:
             return  # a cell after the one whose claim failed may miss what that one would have made
         said = str(report.longrepr)
-        if path.endswith(".ipynb") and (CLAIM in said or KERNEL in said):
+        if path.endswith(".ipynb") and (CLAIM in said or KERNEL in said or DIED in said):
             self.timed.append(path)
-        elif "alone" in report.keywords:
+        elif "alone" in report.keywords or DIED in said:
             self.timed.append(report.nodeid)
         else:
             self.others = True

@@ -64,15 +64,23 @@ def test_what_is_no_claim_about_time_has_one_chance(tmp_path, sources):
     assert first.returncode == 1 and written == []
 
 
-def test_a_kernel_that_never_answered_is_started_again():
+@pytest.mark.parametrize(
+    ("name", "said", "again"),
+    [
+        ("notebooks/a.ipynb::Cell 0", "RuntimeError: Kernel didn't respond in 60 seconds", "notebooks/a.ipynb"),
+        ("tests/test_a.py::test_b[1]", "worker 'gw0' crashed while running 'tests/test_a.py'", None),
+        ("notebooks/a.ipynb::Cell 3", "worker 'gw1' crashed while running 'a.ipynb'", "notebooks/a.ipynb"),
+    ],
+)
+def test_a_kernel_that_never_answered_and_a_process_that_died_are_started_again(name, said, again):
     kept = {}
     failures = pytest_again.Failures()
-    for when, said in (("setup", "RuntimeError: Kernel didn't respond in 60 seconds"), ("setup", "the same again")):
-        report = pytest.TestReport("notebooks/a.ipynb::Cell 0", ("", 0, ""), {}, "failed", said, when)
-        failures.pytest_runtest_logreport(report)
+    report = pytest.TestReport(name, ("", 0, ""), {}, "failed", said, "setup")
+    failures.pytest_runtest_logreport(report)
+    failures.pytest_runtest_logreport(report)
     config = SimpleNamespace(cache=SimpleNamespace(set=kept.__setitem__))
     failures.pytest_sessionfinish(SimpleNamespace(config=config), pytest.ExitCode.TESTS_FAILED)
-    assert kept == {pytest_again.KEY: ["notebooks/a.ipynb"]}
+    assert dict.fromkeys(kept[pytest_again.KEY]) == {again or name: None}
 
 
 def test_many_failures_are_no_neighbours_doing(tmp_path):
