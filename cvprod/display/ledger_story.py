@@ -75,7 +75,10 @@ def headline(rows: pd.DataFrame, contract: Contract) -> list[tuple[str, str]]:
         found += [
             (f"{best['faster']:.0f} ×", f"as fast: {best['p50_from']:.1f} ms to {best['p50_to']:.2f} ms a tile"),
             (f"{best['smaller']:.0f} ×", f"smaller: {best['mb_from']:.0f} MB to {best['mb_to']:.2f} MB"),
-            (f"{best['points']:+.1f}", "points of accuracy, on the same test tiles"),
+            (
+                f"{round(best['points'], 1) + 0.0:+.1f}".replace("+0.0", "0.0"),
+                "points of accuracy, on the same test tiles",
+            ),
         ]
     checks, _ = today(rows, contract)
     if any(check.measured is not None for check in checks):

@@ -108,11 +108,11 @@ def figure_html(fig: Figure, alt: str) -> str:
     """Return the HTML that `show` displays: one inline SVG, ids unique on the page, ink in currentColor."""
     check_alt(alt)
     buffer = io.StringIO()
-    _rasterise(fig)
+    clouds = _rasterise(fig)
     with mpl.rc_context({"svg.fonttype": "none", "svg.image_inline": True}):
         fig.savefig(
             buffer,
-            dpi=_RASTER_DPI,
+            dpi=_RASTER_DPI if clouds else "figure",  # photographs of steel would only get heavier
             format="svg",
             bbox_inches="tight",
             pad_inches=0.04,
@@ -124,8 +124,12 @@ def figure_html(fig: Figure, alt: str) -> str:
     return framed_svg(body, width, height, f'aria-label="{html.escape(alt)}"')
 
 
-def _rasterise(fig: Figure) -> None:
-    """Let clouds of markers become pictures: thousands of nodes make a page slow, and nobody reads a single one."""
+def _rasterise(fig: Figure) -> bool:
+    """Let clouds of markers become pictures: thousands of nodes make a page slow, and nobody reads a single one.
+
+    Returns whether there are any.
+    """
+    found = False
     for axis in fig.axes:
         for cloud in (*axis.collections, *axis.lines):
             if isinstance(cloud, Line2D):
@@ -134,6 +138,8 @@ def _rasterise(fig: Figure) -> None:
                 dense = isinstance(cloud, PathCollection) and len(cloud.get_offsets()) > _MARKERS
             if dense:
                 cloud.set_rasterized(True)
+                found = True
+    return found
 
 
 def framed_svg(body: str, width: float, height: float, naming: str, *, scale: float = _PX_PER_PT) -> str:

@@ -1,5 +1,7 @@
 """Figures and tables: readable in both modes, named for those who cannot see them, safe to put on one page."""
 
+import base64
+import io
 import itertools
 import re
 import xml.etree.ElementTree as ElementTree
@@ -9,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 from cvprod.display import plots
 
@@ -143,6 +146,15 @@ def test_mosaic_embeds_its_images_and_labels():
     plt.close(fig)
     assert markup.count("data:image/png;base64,") == 3
     assert [axis.get_title(loc="center") for axis in fig.axes][:3] == ["a", "b", "c"]
+
+
+def test_a_photograph_is_embedded_no_larger_than_it_is_shown():
+    steel = np.random.default_rng(0).integers(0, 256, (224, 224), np.uint8)
+    figure = plots.mosaic([steel] * 4)
+    drawn = plots.figure_html(figure, ALT)
+    plt.close(figure)
+    pictures = [base64.b64decode(data) for data in re.findall(r'base64,([^"]+)"', drawn)]
+    assert [max(Image.open(io.BytesIO(picture)).size) <= 224 for picture in pictures] == [True] * 4
 
 
 def test_mosaic_never_stretches_grey_values():
