@@ -11,9 +11,10 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from torch import nn
 
 from cvprod.quiet import quiet
 from cvprod.surface import ImageError, read_image
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Sides that are tried for a module that does not say what it takes, in this order.
 SIDES = (224, 96, 32, 64, 128, 256, 299, 320, 384, 512, 640, 28)
@@ -233,6 +237,11 @@ def output_names(model: nn.Module, one: torch.Tensor) -> list[str]:
     return ["logits"] if len(found) == 1 else [name if name.isidentifier() else f"output_{name}" for name in found]
 
 
+def does_not_take(name: str, shape: Sequence[int], error: BaseException, cure: str) -> str:
+    """The sentence for a network that an example of `shape` (without the batch) does not fit."""
+    return f"{name} does not take examples of {_x(shape)} ({first_line(error)}): {cure}"
+
+
 # --- ONNX --------------------------------------------------------------------------------------------------
 
 
@@ -365,6 +374,34 @@ def _picture(path: Path, network: Network, pixels: tuple[float, float] | None) -
     return (low + (high - low) * picture.astype(np.float32) / 255).astype(network.dtype)
 
 
+# --- answers side by side ----------------------------------------------------------------------------------
+
+#: Outputs of several calls: for each call a list with one array an output.
+Calls = Sequence[Sequence[np.ndarray]]
+
+
+def classifies(calls: Calls) -> bool:
+    """Whether the network gives one row of at least two numbers for each example, and nothing else."""
+    return len(calls[0]) == 1 and all(call[0].ndim == 2 and call[0].shape[1] > 1 for call in calls)
+
+
+def beside(given: Calls, truth: Calls) -> tuple[float, float]:
+    """(the largest difference as a share of the spread of its output in `truth`, the share of calls whose outputs all
+    have the same shapes). Other calls have no difference; nan where there is no call but those."""
+    spread = [max(float(np.ptp(np.concatenate([call[i].ravel() for call in truth]))), 1e-12)
+              if any(call[i].size for call in truth) else 1.0 for i in range(len(truth[0]))]  # fmt: skip
+    alike, worst = 0, 0.0
+    for mine, theirs in zip(given, truth, strict=True):
+        if [value.shape for value in mine] != [value.shape for value in theirs]:
+            continue
+        alike += 1
+        for value, wanted, width in zip(mine, theirs, spread, strict=True):
+            if value.size:
+                difference = np.abs(value.astype(np.float64) - wanted.astype(np.float64)).max()
+                worst = max(worst, float(difference) / width)
+    return worst if alike else float("nan"), alike / len(truth)
+
+
 # --- commands ----------------------------------------------------------------------------------------------
 
 
@@ -407,6 +444,12 @@ def opened(options: argparse.Namespace) -> tuple[Network, Examples, np.ndarray]:
     kept = min(options.calibration, len(held) // 2)
     labels = None if held.labels is None else held.labels[kept:]
     return network, Examples(held.images[kept:], labels, held.classes), held.images[:kept]
+
+
+def report(table: pd.DataFrame, left_out: Mapping[str, str]) -> str:
+    """What such a command prints at its end: the table, and the reason for everything that is not in it."""
+    reasons = [f"left out: {label}: {why}" for label, why in left_out.items()]
+    return "\n".join([table.to_string(float_format="{:.4g}".format), *reasons])
 
 
 def describe(network: Network, examples: Examples) -> str:

@@ -11,6 +11,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from cvprod import measure
 from cvprod.models import WeightsError, evaluate, predictor
 from cvprod.models import own as networks
 from cvprod.models.data import cached_set
@@ -54,9 +55,7 @@ def compare(options: argparse.Namespace) -> int:
     except NetworkError as error:
         print(error, file=sys.stderr)
         return 1
-    print(table.to_string(float_format="{:.4g}".format))
-    for label, why in left_out.items():
-        print(f"left out: {label}: {why}")
+    print(networks.report(table, left_out))
     return 0
 
 
@@ -67,7 +66,7 @@ def prune_one(options: argparse.Namespace) -> int:
         if network.module is None:
             raise NetworkError(f"{options.model}: channels are taken out of a PyTorch module; give module:factory")
         smaller = prune.channels(network.module, options.ratio, example=network.example)
-        before, after = (sum(p.numel() for p in net.parameters()) for net in (network.module, smaller))
+        before, after = (measure.parameters(net) for net in (network.module, smaller))
         fuse.export(smaller, options.out, example=network.example)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)

@@ -9,6 +9,7 @@ import copy
 import itertools
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from torch import nn
 
 from cvprod.models import INPUT_SHAPE
 from cvprod.models.evaluation import Predict
-from cvprod.models.own import first_line, leaves, output_names
+from cvprod.models.own import does_not_take, first_line, leaves, output_names
 from cvprod.quiet import quiet, uncollected
 
 #: Types of a file's input that pictures come in.
@@ -114,32 +115,51 @@ def export(
     try:
         names = output_names(model.eval(), one)
     except Exception as error:  # a layer that does not fit fails in its own way
-        shape = "x".join(map(str, one.shape[1:]))
-        raise ValueError(
-            f"{type(model).__name__} does not take examples of {shape} ({first_line(error)}): give export an example "
-            "of what it takes"
-        ) from error
+        cure = "give export an example of what it takes"
+        raise ValueError(does_not_take(type(model).__name__, one.shape[1:], error, cure)) from error
     network = recordable(model, None if example is None else one)
-    for batch, shapes in ((2, ({0: torch.export.Dim("batch")},)), (1, None)):
-        try:
-            with uncollected(), quiet():
-                torch.onnx.export(
-                    network,
-                    (torch.cat([one] * batch),),
-                    path,
-                    dynamo=True,
-                    input_names=["pixels"],
-                    output_names=names,
-                    dynamic_shapes=shapes,
-                    external_data=False,
-                    verbose=False,
-                )
-            break
-        except Exception as error:  # the exporter's refusals have no common base
-            if shapes is None:
-                why = first_line(error.__cause__ or error)
-                raise ValueError(f"{type(model).__name__} cannot be exported to ONNX: {why}") from error
+    try:
+        with uncollected(), quiet():
+            record(network, one, path, input_name="pixels", outputs=names, batch=torch.export.Dim("batch"))
+    except Exception as error:  # the exporter's refusals have no common base
+        why = first_line(error.__cause__ or error)
+        raise ValueError(f"{type(model).__name__} cannot be exported to ONNX: {why}") from error
     return path
+
+
+def record(
+    network: nn.Module,
+    one: torch.Tensor,
+    path: Path,
+    *,
+    input_name: str,
+    outputs: Sequence[str],
+    batch: torch.export.Dim,
+    opset: int | None = None,
+) -> None:
+    """Write one ONNX file of a network as it is (see `recordable`), given an input of one example.
+
+    The batch gets the symbol `batch`, or is fixed at 1 where the network cannot be recorded with a symbol. Raises what
+    the exporter raises.
+    """
+    for size, shapes in ((2, ({0: batch},)), (1, None)):
+        try:
+            torch.onnx.export(
+                network,
+                (torch.cat([one] * size),),
+                str(path),
+                input_names=[input_name],
+                output_names=list(outputs),
+                dynamic_shapes=shapes,
+                opset_version=opset,
+                external_data=False,
+                dynamo=True,
+                verbose=False,
+            )
+            return
+        except Exception:  # the exporter's refusals have no common base
+            if shapes is None:
+                raise
 
 
 def with_weights(source: str | Path, model: nn.Module, path: str | Path) -> Path:

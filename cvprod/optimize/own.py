@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 
 from cvprod import measure
-from cvprod.models.own import Examples, Network, NetworkError, call, first_line, leaves
+from cvprod.models.own import Examples, Network, NetworkError, beside, call, classifies, first_line, leaves
 from cvprod.quiet import quiet
 
 from . import fuse, prune, quantize
@@ -133,30 +133,14 @@ def board(made: dict[str, Candidate], examples: Examples, *, repeats: int = 40, 
         label: [c.predict(examples.images[i : i + 1]) for i in range(len(examples))] for label, c in made.items()
     }
     truth = next(iter(answers.values()))
-    classifies = len(truth[0]) == 1 and all(call[0].ndim == 2 and call[0].shape[1] > 1 for call in truth)
     rows = {}
     for label, candidate in made.items():
         row = {"p50, ms": timed[label].p50_ms, "times as fast": next(iter(timed.values())).p50_ms / timed[label].p50_ms}
-        row |= {"file, MB": candidate.size_bytes / measure.MB, "moved, %": _moved(answers[label], truth) * 100}
-        if classifies:
+        row |= {"file, MB": candidate.size_bytes / measure.MB, "moved, %": beside(answers[label], truth)[0] * 100}
+        if classifies(truth):
             chosen = np.array([call[0].argmax() for call in answers[label]])
             row["same class, %"] = float(np.mean(chosen == [call[0].argmax() for call in truth])) * 100
             if examples.labels is not None:
                 row["accuracy, %"] = float(np.mean(chosen == examples.labels)) * 100
         rows[label] = row | {"note": candidate.note}
     return pd.DataFrame(rows.values(), index=pd.Index(rows, name="technique"))
-
-
-def _moved(given: Sequence[Sequence[np.ndarray]], truth: Sequence[Sequence[np.ndarray]]) -> float:
-    """Largest difference as a share of the spread of its output; nan where no call has outputs of the same shapes."""
-    worst, alike = 0.0, False
-    for index in range(len(truth[0])):
-        all_values = np.concatenate([call[index].ravel() for call in truth])
-        spread = max(float(np.ptp(all_values)), 1e-12) if all_values.size else 1.0
-        for mine, wanted in zip(given, truth, strict=True):
-            if [value.shape for value in mine] == [value.shape for value in wanted]:
-                alike = True
-                if wanted[index].size:
-                    difference = np.abs(mine[index].astype(np.float64) - wanted[index].astype(np.float64)).max()
-                    worst = max(worst, float(difference) / spread)
-    return worst if alike else float("nan")

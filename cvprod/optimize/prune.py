@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import prune as torch_prune
 
 from cvprod.models.networks import INPUT_SHAPE, Classifier
-from cvprod.models.own import call, first_line, leaves
+from cvprod.models.own import call, does_not_take, first_line, leaves
 from cvprod.quiet import quiet
 
 from .student import student, widths
@@ -115,11 +115,8 @@ def _ends(model: nn.Module, one: torch.Tensor) -> tuple[dict, list[nn.Module]]:
     try:
         shapes = {end: value.shape for end, value in leaves(call(model, one)).items()}
     except Exception as error:  # a layer that does not fit fails in its own way
-        shape = "x".join(map(str, one.shape[1:]))
-        raise ValueError(
-            f"{type(model).__name__} does not take examples of {shape} ({first_line(error)}): give `channels` an "
-            "example of what it takes."
-        ) from error
+        cure = "give `channels` an example of what it takes."
+        raise ValueError(does_not_take(type(model).__name__, one.shape[1:], error, cure)) from error
     finally:
         for hook in hooks:
             hook.remove()

@@ -38,9 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except NetworkError as error:
         print(error, file=sys.stderr)
         return 1
-    print(table.to_string(float_format="{:.4g}".format))
-    for label, why in left_out.items():
-        print(f"left out: {label}: {why}")
+    print(networks.report(table, left_out))
     if options.csv:
         try:
             table.to_csv(options.csv)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from cvprod.models.own import output_names
-from cvprod.optimize.fuse import recordable
+from cvprod.optimize.fuse import record, recordable
 from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
     Description,
@@ -65,23 +65,8 @@ def convert(
     network = recordable(model, one)
     names = output_names(network, one)
     with quiet(native=True), uncollected():
-        for batch, shapes in ((2, ({0: torch.export.Dim("N", min=1)},)), (1, None)):
-            try:
-                torch.onnx.export(
-                    network,
-                    (torch.cat([one] * batch),),
-                    str(path),
-                    input_names=[INPUT_NAME],
-                    output_names=names,
-                    dynamic_shapes=shapes,
-                    opset_version=opset,
-                    external_data=False,
-                    dynamo=True,
-                )
-                break
-            except Exception:  # the exporter's refusals have no common base
-                if shapes is None:
-                    raise
+        batch = torch.export.Dim("N", min=1)
+        record(network, one, path, input_name=INPUT_NAME, outputs=names, batch=batch, opset=opset)
     onnx.checker.check_model(str(path), full_check=True)
     if data is not None:
         quantize(path, path, data)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cvprod import measure
-from cvprod.models.own import Examples, Network, NetworkError, first_line
+from cvprod.models.own import Examples, Network, NetworkError, beside, classifies, first_line
 from cvprod.quiet import quiet
 from cvprod.runtimes import get
 from cvprod.runtimes.interface import Description, Runtime
@@ -32,9 +32,8 @@ class Answers:
 
     @property
     def classifies(self) -> bool:
-        """Whether the network gives one row of at least two numbers for each example, and nothing else."""
-        given = self.outputs[self.reference]
-        return len(given[0]) == 1 and all(part[0].ndim == 2 and part[0].shape[1] > 1 for part in given)
+        """Whether the network is a classifier (`models.own.classifies`)."""
+        return classifies(self.outputs[self.reference])
 
 
 def lineup(network: Network, only: Collection[str] | None = None) -> dict[str, tuple[str, str, dict]]:
@@ -136,7 +135,9 @@ def table(
     for label, outputs in found.outputs.items():
         row = rows[label] = {"computes in": about[label].precision}
         row |= {f"{n} thread{'s' if n > 1 else ''}, ms": timed.get(label, np.nan) for n, timed in times.items()}
-        row |= {"file, MB": (about[label].size_bytes or 0) / measure.MB, **_beside(outputs, truth)}
+        difference, alike = beside(outputs, truth)
+        row |= {"file, MB": (about[label].size_bytes or 0) / measure.MB}
+        row |= {"largest difference, %": difference * 100, "same shape, %": alike * 100}
         if found.classifies:
             logits, wanted = outputs[0][0], truth[0][0]
             row["same class, %"] = float((logits.argmax(1) == wanted.argmax(1)).mean()) * 100
@@ -144,22 +145,6 @@ def table(
                 row["accuracy, %"] = float((logits.argmax(1) == examples.labels).mean()) * 100
             del row["same shape, %"]
     return pd.DataFrame(rows.values(), index=pd.Index(rows, name="runtime"))
-
-
-def _beside(given: Sequence[Sequence[np.ndarray]], truth: Sequence[Sequence[np.ndarray]]) -> dict[str, float]:
-    """Largest difference as a share of the spread of each output, and on how many calls all shapes agree."""
-    spread = [max(float(np.ptp(np.concatenate([call[i].ravel() for call in truth] or [np.zeros(1)]))), 1e-12)
-              if any(call[i].size for call in truth) else 1.0 for i in range(len(truth[0]))]  # fmt: skip
-    alike, worst = 0, 0.0
-    for mine, theirs in zip(given, truth, strict=True):
-        if [value.shape for value in mine] != [value.shape for value in theirs]:
-            continue
-        alike += 1
-        for value, wanted, width in zip(mine, theirs, spread, strict=True):
-            if value.size:
-                difference = np.abs(value.astype(np.float64) - wanted.astype(np.float64)).max()
-                worst = max(worst, float(difference) / width)
-    return {"largest difference, %": worst * 100 if alike else np.nan, "same shape, %": alike / len(truth) * 100}
 
 
 def _one_by_one(run: Runtime, images: np.ndarray):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from cvprod.models.own import Examples, open_network
+from cvprod.models.own import Examples, beside, open_network
 from cvprod.runtimes import __main__ as command
 from cvprod.runtimes import own
 
@@ -83,10 +83,10 @@ def test_a_wrong_answer_is_seen(tmp_path):
     images = open_network(Coloured(), input=(3, 40, 56)).examples(4)
     truth = [[np.eye(4, dtype=np.float32)]]
     moved = [[np.eye(4, dtype=np.float32)[::-1]]]
-    assert own._beside(truth, truth)["largest difference, %"] == 0
-    assert own._beside(moved, truth)["largest difference, %"] == pytest.approx(100)
-    fewer = own._beside([[images[:2]]], [[images]])
-    assert fewer["same shape, %"] == 0 and np.isnan(fewer["largest difference, %"])
+    assert beside(truth, truth)[0] * 100 == 0
+    assert beside(moved, truth)[0] * 100 == pytest.approx(100)
+    difference, alike = beside([[images[:2]]], [[images]])
+    assert alike * 100 == 0 and np.isnan(difference)
 
 
 def test_what_one_runtime_cannot_do_leaves_the_others(tmp_path):
