@@ -58,6 +58,14 @@ class Result:
     times: tuple[float, float, float, float]  # by time.perf_counter: queued, begun, decoding from, and all decoded
     sizes: list[tuple[int, int]] = field(default_factory=list)  # height, width of each picture, upright; no tensors
 
+    def timing_ms(self) -> dict[str, float]:
+        """What an answer says of the time that each stage took."""
+        return {
+            "queue": round(self.queue_ms, 3),
+            "decode": round(self.decode_ms, 3),
+            "infer": round(self.infer_ms, 3),
+        }
+
     def stages(self) -> dict[str, tuple[float, float]]:
         """Start and end of each stage, by time.perf_counter. The pictures of a large request are decoded before they
         are queued, all others in their turn."""

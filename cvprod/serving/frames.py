@@ -5,15 +5,18 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from . import images, tiling
 from .errors import InvalidImage
 from .settings import Settings
 from .tiling import Grid
-from .verdict import Defect, FrameSize, InspectionOfFrame, ModelInfo, Tiling, Verdict
+from .verdict import Defect, FrameSize, InspectionOfFrame, ModelInfo, Tiling, Verdict, judge
 
 if TYPE_CHECKING:  # jobs elsewhere use the rest without the service's telemetry
     from .context import Context
     from .engine import Result
+    from .model import Model
 
 
 def grid_over(settings: Settings, height: int, width: int) -> Grid:
@@ -43,6 +46,13 @@ async def inspect(context: Context, data: bytes, *, timeout: float) -> tuple[Res
     return await context.engine.inspect_frame(data, functools.partial(grid_over, settings), expected, timeout=timeout)
 
 
+def judged(model: Model, image: np.ndarray, grid: Grid, review_below: float) -> list[Verdict]:
+    """The verdicts on a frame's tiles without the service, a few at a time: image is uint8 (H, W), upright."""
+    tiles = tiling.cut(image, grid)
+    odds = [model.probabilities(model.run(tiles[i : i + 8])) for i in range(0, len(tiles), 8)]
+    return judge(np.concatenate(odds), model.card.classes, review_below)
+
+
 def defects(grid: Grid, verdicts: list[Verdict]) -> list[Defect]:
     """Boxes of a frame, as every interface says them."""
     return [Defect(list(f.box), f.label, f.probability, f.review, f.tiles) for f in tiling.locate(grid, verdicts)]
@@ -64,10 +74,6 @@ def answer(context: Context, result: Result, grid: Grid, **asked: Any) -> Inspec
             [[r, c] for r, row in enumerate(rows) for c, verdict in enumerate(row) if verdict.review],
         ),
         ModelInfo(result.model.name, result.model.version),
-        {
-            "queue": round(result.queue_ms, 3),
-            "decode": round(result.decode_ms, 3),
-            "infer": round(result.infer_ms, 3),
-        },
+        result.timing_ms(),
         asked.get("request_id", ""),
     )

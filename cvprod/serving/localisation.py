@@ -15,9 +15,9 @@ import numpy as np
 from cvprod.surface import CLASSES
 from cvprod.surface.frames import Frame
 
+from .frames import judged
 from .model import Model
-from .tiling import Found, Grid, cut, iou, locate
-from .verdict import judge
+from .tiling import Found, Grid, iou, locate
 
 
 @dataclass
@@ -84,9 +84,7 @@ def _mean(values: list) -> float:
 def search(model: Model, image: np.ndarray, *, tile: int, overlap: int, review_below: float = 0.8) -> list[Found]:
     """What the service finds on a frame, without the service: uint8 (H, W), upright, to boxes."""
     grid = Grid.over(*image.shape, tile, overlap)
-    tiles = cut(image, grid)
-    odds = [model.probabilities(model.run(tiles[i : i + 8])) for i in range(0, len(tiles), 8)]
-    return locate(grid, judge(np.concatenate(odds), model.card.classes, review_below))
+    return locate(grid, judged(model, image, grid, review_below))
 
 
 def measure(model: Model, frames: Iterable[Frame], *, tile: int, overlap: int, review_below: float = 0.8) -> Score:

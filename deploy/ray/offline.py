@@ -75,9 +75,8 @@ class FrameScorer(Scorer):
         """(x0, y0, x1, y1, label, probability, review) of each. Raises InvalidImage."""
         header = images.probe(data, max_pixels=self.settings.max_pixels)
         grid = frames.grid_over(self.settings, *header.upright)
-        tiles = tiling.cut(images.decode(data, max_pixels=self.settings.max_pixels), grid)
-        odds = [self.model.probabilities(self.model.run(tiles[i : i + 8])) for i in range(0, len(tiles), 8)]
-        verdicts = judge(np.concatenate(odds), self.model.card.classes, self.settings.review_below)
+        frame = images.decode(data, max_pixels=self.settings.max_pixels)
+        verdicts = frames.judged(self.model, frame, grid, self.settings.review_below)
         found = [(*f.box, f.label, f.probability, f.review) for f in tiling.locate(grid, verdicts)]
         least = min(verdicts, key=lambda verdict: verdict.probability)
         return found or [(0, 0, grid.width, grid.height, least.label, least.probability, least.review)]

@@ -180,12 +180,7 @@ class App(Context):
             verdict.probability,
             verdict.review,
             ModelInfo(result.model.name, result.model.version),
-            {
-                "queue": round(result.queue_ms, 3),
-                "decode": round(result.decode_ms, 3),
-                "infer": round(result.infer_ms, 3),
-                "total": round((time.perf_counter() - start) * 1e3, 3),
-            },
+            result.timing_ms() | {"total": round((time.perf_counter() - start) * 1e3, 3)},
             request_id,
             picture=Picture.of(result.sizes[0]),
         )

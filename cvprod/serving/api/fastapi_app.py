@@ -79,11 +79,7 @@ def make_api(app: Context, store: Store) -> FastAPI:
                 for i, verdict in enumerate(verdicts)
             ],
             ModelInfo(result.model.name, result.model.version),
-            {
-                "queue": round(result.queue_ms, 3),
-                "decode": round(result.decode_ms, 3),
-                "infer": round(result.infer_ms, 3),
-            },
+            result.timing_ms(),
             request_id,
         )
         return Response(encode(answer), media_type="application/json")

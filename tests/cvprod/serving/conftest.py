@@ -1,5 +1,6 @@
 """The service, in this process and as a real one."""
 
+import asyncio
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import sys
 import time
 import urllib.request
 
+import httpx
 import pytest
 
 from cvprod.serving.api.app import App
@@ -23,6 +25,19 @@ def wait_for(condition, seconds=15.0):
     while not condition():
         assert time.monotonic() < until, "it did not come about"
         time.sleep(0.02)
+
+
+def ask(app, *requests):
+    """Send requests, (method, path, options) each, to an application in this process; their answers."""
+
+    async def work():
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            found = [await client.request(method, path, **options) for method, path, options in requests]
+        await asyncio.sleep(0.01)  # watchers come after the answer
+        return found
+
+    return asyncio.run(work())
 
 
 def metrics(service):

@@ -15,20 +15,16 @@ from cvprod.serving.errors import KINDS
 from cvprod.serving.settings import Settings, SettingsError, load
 from cvprod.traffic import hostile
 
+from . import conftest
+
 FRAME = surface.make_frame(11, ["patches", "crazing"], width=1500)
 PNG = hostile.encode(FRAME.image, "PNG")
 LIMITS = contract.load_contract()
 
 
 def ask(app, *requests):
-    async def work():
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            found = [await client.post(path, **options) for path, options in requests]
-        await asyncio.sleep(0.01)  # watchers come after the answer
-        return found
-
-    return asyncio.run(work())
+    """The answers to POST requests, (path, options) each."""
+    return conftest.ask(app, *(("POST", *request) for request in requests))
 
 
 def frame(data=PNG, **headers):

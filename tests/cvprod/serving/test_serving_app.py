@@ -17,20 +17,16 @@ from cvprod.serving.jobs import Runner
 from cvprod.surface import CLASSES, tiles
 from cvprod.traffic import hostile as pictures
 
+from . import conftest
+
 JPEG = pictures.encode(pictures.GREY, "JPEG")
 PNG = pictures.encode(pictures.GREY, "PNG")
 IMAGE = {"content-type": "image/jpeg"}
 
 
 def ask(app, *requests):
-    """Send requests, (method, path, options) each, and return the answers."""
-
-    async def work():
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            return [await client.request(method, path, **options) for method, path, options in requests]
-
-    found = asyncio.run(work())
+    """Send requests, (method, path, options) each; the answers, or the one."""
+    found = conftest.ask(app, *requests)
     return found[0] if len(found) == 1 else found
 
 

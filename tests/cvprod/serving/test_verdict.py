@@ -4,7 +4,6 @@ import asyncio
 import json
 import time
 
-import httpx
 import msgspec
 import numpy as np
 import pytest
@@ -15,6 +14,8 @@ from cvprod.serving.jobs import Runner
 from cvprod.serving.settings import SettingsError
 from cvprod.surface import CLASSES, tiles
 from cvprod.traffic import hostile
+
+from .conftest import ask
 
 JPEG = hostile.encode(hostile.GREY, "JPEG")
 BIG = hostile.encode(np.kron(hostile.GREY, np.ones((8, 8), np.uint8)), "JPEG")
@@ -32,17 +33,6 @@ class Watcher:
 class Broken(Watcher):
     def seen(self, observation):
         raise RuntimeError("not mine")
-
-
-def ask(app, *requests):
-    async def work():
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-            found = [await client.request(method, path, **options) for method, path, options in requests]
-        await asyncio.sleep(0.01)  # watchers come after the answer
-        return found
-
-    return asyncio.run(work())
 
 
 def picture(data=JPEG, path="/v1/inspect", **headers):
