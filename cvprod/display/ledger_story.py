@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -76,7 +77,7 @@ def headline(rows: pd.DataFrame, contract: Contract) -> list[tuple[str, str]]:
             (f"{best['faster']:.0f} ×", f"as fast: {best['p50_from']:.1f} ms to {best['p50_to']:.2f} ms a tile"),
             (f"{best['smaller']:.0f} ×", f"smaller: {best['mb_from']:.0f} MB to {best['mb_to']:.2f} MB"),
             (
-                f"{round(best['points'], 1) + 0.0:+.1f}".replace("+0.0", "0.0"),
+                f"{best['points']:+z.1f}".replace("+0.0", "0.0"),
                 "points of accuracy, on the same test tiles",
             ),
         ]
@@ -91,10 +92,16 @@ def headline(rows: pd.DataFrame, contract: Contract) -> list[tuple[str, str]]:
 
 def headline_html(rows: pd.DataFrame, contract: Contract) -> HTML:
     """The figures of `headline` as a list; a sentence where there are none."""
-    items = "".join(f"<li><strong>{number}</strong> {text}</li>" for number, text in headline(rows, contract))
-    if not items:
+    found = headline(rows, contract)
+    if not found:
         return HTML("<p><em>Not run here: the figures appear when the chapters have run.</em></p>")
-    return HTML(f'<ul class="cv-figures">{items}</ul>')
+    return HTML(figures_html(found))
+
+
+def figures_html(found: list[tuple[str, str]]) -> str:
+    """The figures of `headline` as the list that the site's style sheet knows."""
+    items = "".join(f"<li><strong>{html.escape(n)}</strong> {html.escape(text)}</li>" for n, text in found)
+    return f'<ul class="cv-figures">{items}</ul>'
 
 
 def at_first(rows: pd.DataFrame, contract: Contract) -> tuple[list[Check], dict[str, str]]:
@@ -188,9 +195,9 @@ def journey(rows: pd.DataFrame, contract: Contract) -> HTML:
             axis.axvline(contract.model_size_mb.limit, color=GREY, linestyle="--", linewidth=1.4)
     told = "; ".join(f"{title}: from {_ends(values)}" for title, values in panels)
     alt = f"Bars on logarithmic scales, a panel each for {told}. A dashed line marks the contract's limit of size."
-    html = figure_html(fig, alt)
+    drawn = figure_html(fig, alt)
     plt.close(fig)
-    return HTML(html)
+    return HTML(drawn)
 
 
 def _panel(

@@ -1,6 +1,5 @@
 """The book's own Sphinx extension: fresh ledger, labels on hardware cells, light and accessible pages."""
 
-import re
 from functools import partial
 
 from sphinx.application import Sphinx
@@ -27,7 +26,6 @@ from cvprod_site import (
 
 #: The theme writes its colours of code at the end of a build, with priority 500: what packs files comes after that.
 AFTER_THEME = 900
-CHAPTER = re.compile(r"notebooks/\d\d_")
 #: What shows rows that chapters measured, or where they use a term.
 FOLLOWERS = ("notebooks/ledger", landing.PAGE, status.PAGE, glossary.PAGE)
 
@@ -38,7 +36,7 @@ def ledger_follows_chapters(app, env, added, changed, removed):
     Sphinx reads in the order of names, so the ledger (no leading digit) comes after every chapter; the others are
     filled when they are written, which is after all have been read.
     """
-    touched = any(CHAPTER.match(name) for name in {*added, *changed, *removed})
+    touched = any(numbers.CHAPTER.match(name) for name in {*added, *changed, *removed})
     return [name for name in FOLLOWERS if touched and name in env.found_docs]
 
 

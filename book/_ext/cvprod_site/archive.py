@@ -3,6 +3,8 @@
 import zipfile
 from pathlib import Path
 
+from cvprod_site import status
+
 PLACE = Path("download/computer-vision-in-production.zip")
 TOP = "computer-vision-in-production"
 #: Already compressed: pressing it again takes time and saves nothing.
@@ -11,8 +13,7 @@ STORED = {".png", ".jpg", ".woff", ".woff2", ".gz", ".zip"}
 
 def write(app, exception: Exception | None) -> None:
     """After everything else of the build: pack the site, without the archive itself."""
-    whole = "book/status" in app.env.found_docs  # the page that leads to it; one chapter alone is not packed
-    if not exception and app.builder.format == "html" and whole:
+    if not exception and app.builder.format == "html" and status.whole(app):
         pack(Path(app.outdir))
 
 

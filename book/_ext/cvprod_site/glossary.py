@@ -7,8 +7,9 @@ from pathlib import Path
 from docutils import nodes
 from sphinx import addnodes
 
+from cvprod_site.numbers import CHAPTER
+
 PAGE = "book/glossary"
-CHAPTER = re.compile(r"notebooks/(\d\d)_")
 #: Sections that list rather than tell.
 SILENT = {"references", "exercises and checklist"}
 _ENTRY = re.compile(r"(<dt[^>]*>.*?</dt>\s*<dd>)(.*?)(</dd>)", re.S)

@@ -4,7 +4,6 @@ The page is written again whenever a chapter is, because its figures come from t
 """
 
 import base64
-import html
 import posixpath
 import re
 from pathlib import Path
@@ -40,8 +39,7 @@ def figures() -> str:
     found = ledger_story.headline(ledger.read(), load_contract())
     if not found:
         return '<p class="cv-figures-none">The figures appear here when the chapters have run.</p>'
-    items = "".join(f"<li><strong>{html.escape(n)}</strong> {html.escape(text)}</li>" for n, text in found)
-    return f'<ul class="cv-figures">{items}</ul>'
+    return ledger_story.figures_html(found)
 
 
 def strip() -> str:

@@ -8,13 +8,14 @@ import re
 
 from docutils import nodes
 
-_FILE = re.compile(r"notebooks/(\d\d)_")
+#: A chapter's page; the group is its number.
+CHAPTER = re.compile(r"notebooks/(\d\d)_")
 
 
 def renumber(app, env) -> list[str]:
     """Put the file's number in front of all section numbers of each chapter, after Sphinx has counted."""
     for document, numbers in env.toc_secnumbers.items():
-        found = _FILE.match(document)
+        found = CHAPTER.match(document)
         if not found:
             continue
         chapter = int(found.group(1))

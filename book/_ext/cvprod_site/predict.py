@@ -21,8 +21,9 @@ import pandas as pd
 import yaml
 from docutils import nodes
 
+from cvprod_site.numbers import CHAPTER
+
 PLACE = Path("book/predict.yml")
-CHAPTER = re.compile(r"notebooks/(\d\d)_")
 OPEN = "Not run here: no number of this build answers it. The figure below does, once the chapter has run."
 _KEYS = {"chapter", "before", "ask", "value", "limits", "pick", "answers", "tell", "unit", "scale_rows"}
 

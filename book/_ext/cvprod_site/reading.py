@@ -8,8 +8,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from cvprod.repo import repository
+from cvprod_site.numbers import CHAPTER
 
-CHAPTER = re.compile(r"notebooks/\d\d_")
 WORDS_A_MINUTE, LINES_A_MINUTE = 220, 20
 #: Lines of an output, or rows of a table, from which it is folded.
 LONG = 30

@@ -4,6 +4,8 @@ import html
 import posixpath
 from pathlib import Path
 
+from cvprod_site import status
+
 SOURCE = Path("book/redirects.txt")
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Refresh" content="0; url={to}"><title>Moved</title><meta name="robots" content="noindex"></head>
@@ -35,11 +37,9 @@ def read(path: Path) -> dict[str, str]:
 def write(app, exception: Exception | None) -> None:
     """After the build: a page for each old address. One that is a page of the book, or leads nowhere, is an error."""
     path = Path(app.srcdir) / SOURCE
-    if exception or app.builder.format != "html" or not path.is_file():
+    if exception or app.builder.format != "html" or not path.is_file() or not status.whole(app):
         return
     out, pages = Path(app.outdir), {f"{name}.html" for name in app.env.found_docs}
-    if "book/status.html" not in pages:
-        return  # one chapter alone
     for old, new in read(path).items():
         if old in pages:
             raise RedirectError(f"{SOURCE}: {old} is a page of the book.")

@@ -2,14 +2,19 @@
 
 import html
 import platform
-import re
 from importlib import metadata
 from pathlib import Path
 
 from cvprod_site import reading
+from cvprod_site.numbers import CHAPTER
 
 PAGE, MARK = "book/status", "<!--cv-status-->"
 PACKAGES = ("torch", "onnx", "onnxruntime", "openvino", "numpy", "fastapi", "mlflow", "jupyter-book", "sphinx")
+
+
+def whole(app) -> bool:
+    """Whether the whole book is built: one chapter alone has no status page."""
+    return PAGE in app.env.found_docs
 
 
 def fill(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
@@ -24,8 +29,8 @@ def chapters(env) -> str:
 
     rows = ledger.read()
     lines = []
-    for docname in sorted(name for name in env.found_docs if reading.CHAPTER.match(name)):
-        number = int(re.search(r"/(\d\d)_", docname)[1])
+    for docname in sorted(filter(CHAPTER.match, env.found_docs)):
+        number = int(CHAPTER.match(docname)[1])
         own = rows[rows["chapter"] == number]
         seconds = reading.run_time(env, docname)
         title = html.escape(env.titles[docname].astext())
