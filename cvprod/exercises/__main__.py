@@ -6,10 +6,8 @@ import argparse
 import math
 import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TextIO
-from urllib.parse import quote
 
 from cvprod.book import notebooks
 from cvprod.exercises.course import CELL_SECONDS, COURSE, NOTEBOOK_SECONDS, ExerciseError, discover
@@ -62,7 +60,7 @@ def _restore_class(options: argparse.Namespace) -> int:
     """Write the latest notebook of every student where nbgrader looks for it: STUDENT/EXERCISE/EXERCISE.ipynb."""
     from cvprod.exercises.generate import text
     from cvprod.exercises.restore import identify, parse_submission, restore
-    from cvprod.exercises.submissions import collect
+    from cvprod.exercises.submissions import collect, file_name
 
     if options.output is None:
         raise ExerciseError("a folder is restored for nbgrader: name its folder, -o exercises/submitted")
@@ -81,8 +79,7 @@ def _restore_class(options: argparse.Namespace) -> int:
             _say(f"not written: {error}", sys.stderr)
             failed += 1
             continue
-        student = quote(one.student, safe=" ()@")
-        target = options.output / student / exercise.name / f"{exercise.name}.ipynb"
+        target = options.output / file_name(one.student) / exercise.name / f"{exercise.name}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(target, content)
         _say(f"{one.label} -> {target}{' (a later version)' if target in written else ''}")
@@ -95,7 +92,7 @@ def _grade(options: argparse.Namespace) -> int:
     from cvprod.exercises.batch import Settings, default_output, grade_class, summary
     from cvprod.exercises.grade import Limits
     from cvprod.exercises.hand_back import write_all
-    from cvprod.exercises.submissions import read_people
+    from cvprod.exercises.submissions import local_time, read_people
 
     for name in ("seconds", "notebook_seconds", "memory"):
         value = getattr(options, name)
@@ -104,7 +101,7 @@ def _grade(options: argparse.Namespace) -> int:
     if options.question and not options.again:
         raise ExerciseError("--question marks one question again: add --again")
     try:
-        due = datetime.fromisoformat(options.due) if options.due else None
+        due = local_time(options.due) if options.due else None
     except ValueError:
         raise ExerciseError(f"--due {options.due}: no ISO time (2026-03-01T23:59)") from None
     settings = Settings(
@@ -113,7 +110,7 @@ def _grade(options: argparse.Namespace) -> int:
         again=options.again,
         question=options.question,
         exercise=options.exercise,
-        due=due.astimezone().replace(tzinfo=None) if due and due.tzinfo else due,
+        due=due,
         limits=Limits(options.seconds, options.notebook_seconds, int(options.memory * 2**20)),
         course=options.course,
     )

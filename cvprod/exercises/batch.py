@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from cvprod.exercises.course import COURSE, TEST_SUFFIX, Exercise, ExerciseError, grade_id
+from cvprod.exercises.course import COURSE, TEST_SUFFIX, Exercise, ExerciseError, grade_id, named
 from cvprod.exercises.grade import Limits, Report, grade_bytes
 from cvprod.exercises.guard import Guard
 from cvprod.exercises.records import Change, Record, Records, merged
@@ -167,7 +167,7 @@ def _choose(rows: list[Row], settings: Settings) -> None:
 
 
 def _to_mark(row: Row, exercises: list[Exercise], settings: Settings) -> set[str]:
-    exercise = next(e for e in exercises if e.name == row.exercise)
+    exercise = named(exercises, row.exercise)
     every = {question.title for question in exercise.questions}
     stale = row.record.stale(exercise) if row.record else every
     if settings.again:
@@ -203,10 +203,11 @@ class _Run:
                     pending.add(future)
                 done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in done:
-                    future.result()
+                    record = future.result()
                     outcome.marked += 1
                     left = (time.monotonic() - began) / outcome.marked * (len(work) - outcome.marked)
-                    self.say(f"{outcome.marked} of {len(work)}, {_time(left)} left: {self._line(running[future])}")
+                    line = self._line(running[future], record)
+                    self.say(f"{outcome.marked} of {len(work)}, {_time(left)} left: {line}")
         except KeyboardInterrupt:
             self.stop.set()
             outcome.stopped = True
@@ -215,8 +216,9 @@ class _Run:
             self.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _one(self, row: Row, stale: set[str]) -> None:
-        one, exercise = row.submission, next(e for e in self.exercises if e.name == row.exercise)
+    def _one(self, row: Row, stale: set[str]) -> Record | None:
+        """Mark one notebook and keep the record; None where there is none, see `failed`."""
+        one, exercise = row.submission, named(self.exercises, row.exercise)
         try:
             report = self.grade(
                 one.data,
@@ -229,26 +231,24 @@ class _Run:
                 stop=self.stop,
             )
         except Interrupted:
-            return
+            return None
         if refused():  # otherwise nobody but its author can have changed the course
             spoiled = self.guard.mend(self.store.folder.parent / "put-aside")
             beside = "" if self.settings.jobs == 1 else " (this one, or one that ran beside it)"
             report.flags += [what + beside for what in spoiled]
         if report.error and not report.exercise:  # the grader's own trouble is no result: the next run tries again
             self.failed[one.digest] = report.error.removeprefix(f"{one.label}: ")
-            return
+            return None
         old = self.store.read(one.digest) if row.record else None
         record = merged(old, report, stale, exercise, one.digest, self.course)
         self.changed[one.digest] = record.changes[len(old.changes) if old else 0 :]
         self.store.write(record)
+        return record
 
-    def _line(self, row: Row) -> str:
-        digest = row.submission.digest
-        if digest in self.failed:
-            return f"{row.submission.label}: not graded ({self.failed[digest]})"
-        record = self.store.read(digest)
+    def _line(self, row: Row, record: Record | None) -> str:
         if record is None:
-            return row.submission.label
+            why = self.failed.get(row.submission.digest)
+            return f"{row.submission.label}: not graded ({why})" if why else row.submission.label
         report = record.report
         return f"{row.submission.label}: {report.error or f'{report.points:g} of {report.maximum:g}'}"
 
@@ -295,7 +295,7 @@ def alike(rows: list[Row], exercises: list[Exercise]) -> list[str]:
     """Name the students whose answers are the same Python, whatever the comments and the spaces; stubs do not count."""
     found = defaultdict(list)
     for row in rows:
-        exercise = next(e for e in exercises if e.name == row.exercise)
+        exercise = named(exercises, row.exercise)
         answers = {}
         for cell in parse_submission(row.submission.data, row.submission.label).cells:
             name = grade_id(cell)

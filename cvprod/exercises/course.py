@@ -106,6 +106,11 @@ def discover(course: Path = COURSE) -> list[Exercise]:
     return [Exercise(path.stem, course) for path in found]
 
 
+def named(exercises: list[Exercise], name: str) -> Exercise:
+    """The exercise of that name; StopIteration where there is none."""
+    return next(exercise for exercise in exercises if exercise.name == name)
+
+
 def grade_id(cell: nbformat.NotebookNode) -> str | None:
     """Return a cell's grade id, from its comment or else from its nbgrader metadata; None for other cells."""
     match = GRADE_ID.search(cell.source)

@@ -10,12 +10,11 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote
 
 from cvprod.exercises.batch import GRADED, Outcome, Row
-from cvprod.exercises.course import Exercise
+from cvprod.exercises.course import Exercise, named
 from cvprod.exercises.grade import Mark
-from cvprod.exercises.submissions import Person
+from cvprod.exercises.submissions import Person, file_name
 from cvprod.files import write_atomic
 
 _STYLE = """
@@ -57,9 +56,8 @@ def write_all(output: Path, outcome: Outcome, exercises: list[Exercise], people:
     (output / "feedback").mkdir(exist_ok=True)
     for row in counted:
         if row.status == GRADED:
-            name = f"{quote(row.submission.student, safe=' ()@')}-{row.exercise}.html"
-            exercise = next(e for e in exercises if e.name == row.exercise)
-            written.append(_write(output / "feedback" / name, student_page(row, exercise)))
+            name = f"{file_name(row.submission.student)}-{row.exercise}.html"
+            written.append(_write(output / "feedback" / name, student_page(row, named(exercises, row.exercise))))
     return written
 
 

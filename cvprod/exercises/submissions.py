@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 from cvprod.exercises.course import Exercise, ExerciseError
 
@@ -85,6 +86,17 @@ def collect(path: Path, exercises: list[Exercise], people: list[Person] | None =
     return [_mapped(one, people or []) for one in found]
 
 
+def local_time(text: str) -> datetime:
+    """An ISO 8601 time as local time without a zone, like a file's. Raises ValueError."""
+    when = datetime.fromisoformat(text)
+    return when.astimezone().replace(tzinfo=None) if when.tzinfo else when
+
+
+def file_name(student: str) -> str:
+    """A student's name as that of a file or folder: unlike any other's, and no path."""
+    return quote(student, safe=" ()@")
+
+
 def read_people(path: Path) -> list[Person]:
     """The mapping file: CSV with a column `student` and any of file, name, email, id_number, canvas_id, login, section,
     handed_in (ISO 8601). Raises ExerciseError that says which line is wrong.
@@ -104,7 +116,7 @@ def read_people(path: Path) -> list[Person]:
             raise ExerciseError(f"{path}, line {line}: {person.file} is there twice")
         if person.handed_in:
             try:
-                datetime.fromisoformat(person.handed_in)
+                local_time(person.handed_in)
             except ValueError:
                 raise ExerciseError(f"{path}, line {line}: handed_in {person.handed_in!r} is no ISO time") from None
         files.add(person.file)
@@ -215,7 +227,5 @@ def _mapped(one: Submission, people: list[Person]) -> Submission:
         notes = tuple(note for note in one.notes if "--students" not in note)
         one = replace(one, student=person.student, notes=notes, canvas_id=person.canvas_id or one.canvas_id)
         if person.handed_in:
-            when = datetime.fromisoformat(person.handed_in)
-            when = when.astimezone().replace(tzinfo=None) if when.tzinfo else when
-            one = replace(one, handed_in=when, told_time=True)
+            one = replace(one, handed_in=local_time(person.handed_in), told_time=True)
     return one

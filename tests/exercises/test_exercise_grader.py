@@ -12,13 +12,13 @@ import pytest
 from cvprod.book import notebooks
 from cvprod.exercises import batch, sandbox
 from cvprod.exercises.__main__ import main
-from cvprod.exercises.course import COURSE, discover, grade_id
+from cvprod.exercises.course import COURSE, discover, grade_id, named
 from cvprod.exercises.generate import text
 from cvprod.exercises.grade import Limits, grade_file
 from cvprod.exercises.runner import Runner
 
 EXERCISES = discover()
-EXERCISE = next(exercise for exercise in EXERCISES if exercise.name == "01b_coordinated_omission")
+EXERCISE = named(EXERCISES, "01b_coordinated_omission")
 
 
 def _solved():

@@ -19,14 +19,14 @@ from cvprod.book import notebooks
 from cvprod.exercises import batch, hand_back, runner
 from cvprod.exercises.__main__ import main
 from cvprod.exercises.batch import GRADED, NOT_GRADED, OLDER, OTHER, Settings, grade_class
-from cvprod.exercises.course import COURSE, ExerciseError, discover, grade_id
+from cvprod.exercises.course import COURSE, ExerciseError, discover, grade_id, named
 from cvprod.exercises.grade import Mark, Report
 from cvprod.exercises.records import Records
 from cvprod.exercises.submissions import collect, read_people
 
 EXERCISES = discover()
 NAME = "01b_coordinated_omission"
-EXERCISE = next(exercise for exercise in EXERCISES if exercise.name == NAME)
+EXERCISE = named(EXERCISES, NAME)
 QUESTIONS = [question.title for question in EXERCISE.questions]
 
 text = notebooks.nbformat.writes
@@ -34,7 +34,7 @@ text = notebooks.nbformat.writes
 
 def handed_in(points=10, name=NAME):
     """A notebook that asks the stand-in below for so many points."""
-    notebook = copy.deepcopy(notebooks.read(next(e for e in EXERCISES if e.name == name).release_path))
+    notebook = copy.deepcopy(notebooks.read(named(EXERCISES, name).release_path))
     notebook.cells.append(notebooks.nbformat.v4.new_markdown_cell(f"points: {points}"))
     return text(notebook)
 
