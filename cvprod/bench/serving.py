@@ -23,7 +23,6 @@ import multiprocessing
 import os
 import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -38,7 +37,7 @@ from pathlib import Path
 from cvprod.bench import FailureError, UsageError, check_output, mendable, write_output
 from cvprod.repo import deploy_file
 from cvprod.stack import peers
-from cvprod.stack.program import free_port
+from cvprod.stack.program import Program, free_port
 from cvprod.traffic import http_load
 
 CONNECTIONS = (1, 8, 32)
@@ -336,7 +335,7 @@ def _loop(core: int | None, model: str, pictures: list[str], pipe: Connection) -
 
 @contextlib.contextmanager
 def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
-    """A running server's address. Raises RuntimeError with the end of its log where it does not come up."""
+    """A running server's address. Raises FailureError with the end of its log where it does not come up."""
     port = free_port()
     if peer.name == "cvprod":
         # The peers refuse nobody, however long the queue; so that the work is the same, neither does ours here.
@@ -346,39 +345,28 @@ def server(peer: Peer, model: Path, card: Path, folder: Path) -> Iterator[str]:
         where = None
     else:
         command, where = [str(peers.environment(peer.environment)), peer.script, str(port)], peers.HERE
-    log = folder / f"{peer.name}.log"
-    settings = {**os.environ, "PEER_MODEL": str(model), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    settings = {"PEER_MODEL": str(model), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     torch = importlib.util.find_spec("torch")  # found, not imported
     settings["PEER_SITE"] = str(Path(torch.origin).parents[1]) if torch and torch.origin else ""
     settings["PEER_SCRATCH"] = str(folder)
     settings["PEER_DEPLOY"] = str(deploy_file("contract.yaml").parent)
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, cwd=where, env=settings, stdout=out, stderr=out, start_new_session=True)
+    address = f"http://127.0.0.1:{port}{peer.path}"
+    request = urllib.request.Request(address, make_pictures(folder, 1)[0].read_bytes(), dict(peer.headers))
     try:
-        if cores := _cores(WORKERS):
-            with contextlib.suppress(ProcessLookupError):  # gone already: `_wait` says why
-                os.sched_setaffinity(process.pid, cores)  # it has no threads or children yet; they inherit it
-        address = f"http://127.0.0.1:{port}{peer.path}"
-        _wait(peer, address, make_pictures(folder, 1)[0].read_bytes(), process, log)
+        running = Program(
+            peer.name, command, lambda: _answers(request), env=settings, patience=START_SECONDS, grace=8,
+            cores=_cores(WORKERS), cwd=where,
+        )  # fmt: skip
+    except RuntimeError as error:
+        raise FailureError(str(error)) from error
+    with running:
         yield address
-    finally:
-        process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(8)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # whatever it has left behind
-        process.wait()
 
 
-def _wait(peer: Peer, address: str, picture: bytes, process: subprocess.Popen, log: Path) -> None:
-    until = time.monotonic() + START_SECONDS
-    while time.monotonic() < until and process.poll() is None:
-        request = urllib.request.Request(address, picture, dict(peer.headers))
-        with contextlib.suppress(OSError, ValueError), urllib.request.urlopen(request, timeout=10) as answer:
-            if b"label" in answer.read():
-                return
-        time.sleep(0.2)
-    raise FailureError(f"{peer.name} gave no answer: {log.read_text(errors='replace').strip()[-800:]}")
+def _answers(request: urllib.request.Request) -> bool:
+    with contextlib.suppress(ValueError), urllib.request.urlopen(request, timeout=10) as answer:
+        return b"label" in answer.read()
+    return False
 
 
 def _load(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import math
 import os
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -32,11 +33,22 @@ def until(condition: Callable[[], object], seconds: float, *, pause: float = 0.0
     return True
 
 
+#: Reads until the Python at the other end is gone, by whatever death, and stops the program ($1), within $2 fifths of
+#: a second, and its group. A shell, because it starts in a millisecond.
+_GUARD = """
+read -r _
+kill -s TERM "$1"
+while kill -0 "$1" && [ "$2" -gt 0 ]; do sleep 0.2; set -- "$1" $(($2 - 1)); done
+kill -s KILL -- "-$1"
+"""
+
+
 class Program:
     """A program in a process group of its own, as a context manager.
 
     `folder` is a temporary folder that goes with it, `log` the file that its standard error goes to (with its standard
-    output, unless the caller reads that). What is still running when the interpreter ends is stopped then.
+    output, unless the caller reads that). What is still running when the interpreter ends is stopped then, also when
+    the interpreter is killed.
 
     Args:
         name: what errors call it.
@@ -46,6 +58,8 @@ class Program:
         patience: seconds within which it must be ready.
         grace: seconds that it gets to end after SIGTERM before it is killed.
         folder: an existing TemporaryDirectory with its configuration; a new one by default.
+        cores: numbers of the cores that it and all its threads and children run on, where processes can be bound; all
+            that this process may use by default.
         options: more for subprocess.Popen, such as stdout or cwd.
 
     Raises:
@@ -62,6 +76,7 @@ class Program:
         patience: float = 30.0,
         grace: float = 10.0,
         folder: tempfile.TemporaryDirectory | None = None,
+        cores: Collection[int] = (),
         **options: object,
     ) -> None:
         self.name, self.grace = name, grace
@@ -79,6 +94,13 @@ class Program:
             except OSError as error:
                 self.folder.cleanup()
                 raise RuntimeError(f"{name} cannot be started: {error}") from error
+        if cores and hasattr(os, "sched_setaffinity"):
+            with contextlib.suppress(ProcessLookupError):  # it ended at once; below is said why
+                os.sched_setaffinity(self.process.pid, cores)  # it has no threads or children yet; they inherit it
+        self._guard = subprocess.Popen(
+            ["sh", "-c", _GUARD, "guard", str(self.process.pid), str(math.ceil(grace * 5))],
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
         atexit.register(self.stop)  # a notebook that fails half-way leaves nothing running
         if not until(lambda: self.process.poll() is not None or self._answers(ready), patience) or self.ended:
             said = self.log.read_text(errors="replace").strip()[-800:]
@@ -110,7 +132,9 @@ class Program:
         status = self.process.wait()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)  # children that outlived it
-        for pipe in (self.process.stdin, self.process.stdout):
+        self._guard.kill()
+        self._guard.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self._guard.stdin):
             if pipe is not None:
                 pipe.close()
         self.folder.cleanup()

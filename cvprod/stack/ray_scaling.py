@@ -1,7 +1,7 @@
 """Ray Serve with the application of deploy/ray, scaling between one and two replicas, for as long as it is let live.
 
 Run by the Python of Ray's own environment: `python ray_scaling.py FOLDER_OF_APP PORT`. Prints JSON lines: the number of
-running replicas and the time (time.time()), four times a second. Stops on SIGTERM or when its standard input ends.
+running replicas and the time (time.monotonic(), one clock for all processes), four times a second. Stops on SIGTERM.
 """
 
 import json
@@ -24,13 +24,8 @@ def main(folder, port):
         over.set()
         raise SystemExit(0)  # also out of the start, which takes its time
 
-    def watch():
-        sys.stdin.read()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
-
     ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="error")
     signal.signal(signal.SIGTERM, leave)  # after ray.init, which brings a handler of its own
-    threading.Thread(target=watch, daemon=True).start()
     try:
         serve.start(http_options={"host": "127.0.0.1", "port": int(port)}, logging_config={"enable_access_log": False})
         from app import Inspection
@@ -47,7 +42,7 @@ def main(folder, port):
         while not over.wait(0.25):
             status = serve.status().applications["inspection"].deployments["Inspection"]
             running = sum(count for state, count in status.replica_states.items() if str(state) == "RUNNING")
-            print(json.dumps({"time": time.time(), "replicas": running}), flush=True)
+            print(json.dumps({"time": time.monotonic(), "replicas": running}), flush=True)
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not leave half of it running
         serve.shutdown()

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 
 import psutil
 import pytest
@@ -12,6 +14,7 @@ from cvprod.bench import COMMANDS, serving
 from cvprod.bench.__main__ import main
 from cvprod.repo import deploy_file
 from cvprod.stack import peers
+from cvprod.stack.program import until
 
 
 def test_peers_are_no_command_and_have_locks():
@@ -77,10 +80,30 @@ def test_a_server_that_does_not_start_shows_its_log(tmp_path):
     model, card = serving.make_model("pipeline", tmp_path)
     card.write_text("{}")
     with (
-        pytest.raises(RuntimeError, match="cvprod gave no answer"),
+        pytest.raises(RuntimeError, match="cvprod ended with 3: The model must not serve"),
         serving.server(serving.PEERS["cvprod"], model, card, tmp_path),
     ):
         pass
+
+
+def test_a_server_goes_when_the_python_that_started_it_is_killed(tmp_path):
+    """As a notebook's kernel is, that used too much memory: nothing of it gets to run."""
+    code = """if True:
+        import sys, time
+        import psutil
+        from pathlib import Path
+        from cvprod.bench import serving
+        folder = Path(sys.argv[1])
+        with serving.server(serving.PEERS["fastapi"], *serving.make_model("pipeline", folder), folder) as address:
+            print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+            time.sleep(60)
+    """
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True) as kernel:
+        started = [psutil.Process(int(pid)) for pid in kernel.stdout.readline().split()]
+        assert len(started) > serving.WORKERS
+        kernel.kill()
+    dead = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    assert until(lambda: not [one for one in started if one.is_running() and one.status() not in dead], 10)
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)")

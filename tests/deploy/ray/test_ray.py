@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from cvprod.serving.errors import KINDS, MEDIA_TYPE
 from cvprod.serving.model import Model
 from cvprod.serving.settings import DEFAULT_MODEL
 from cvprod.stack import peers, ray_serve
-from cvprod.stack.program import free_port
 from cvprod.surface import make_set
 from cvprod.traffic import hostile, http_load
 
@@ -196,17 +196,15 @@ def test_it_stops_on_sigterm_under_load_and_leaves_nothing(ray):
         running.result()
 
 
-def test_a_start_stops_when_its_input_ends(python, environment, tmp_path):
-    script, port = root() / "cvprod/stack/ray_scaling.py", str(free_port())
-    with (tmp_path / "log").open("wb") as log:
-        started = subprocess.Popen(
-            [python, script, FOLDER, port], cwd=tmp_path, env=environment, stdin=subprocess.PIPE, stdout=log,
-            stderr=log,
-        )  # fmt: skip
-    processes = family(started)
-    started.stdin.close()
-    assert started.wait(60) == 0, (tmp_path / "log").read_text()
-    until(lambda: all(gone(process) for process in processes), 10)
+def test_it_goes_when_the_python_that_started_it_is_killed(python):
+    code = "import time; from cvprod.stack import ray_serve; ray = ray_serve.RayServe()\n"
+    code += "print(ray.process.pid, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as kernel:
+        leader = psutil.Process(int(kernel.stdout.readline()))
+        processes = [leader, *leader.children(recursive=True)]
+        assert {"raylet", "gcs_server"} <= {process.name() for process in processes}
+        kernel.kill()
+    until(lambda: all(gone(process) for process in processes), 30)
 
 
 # --- offline.py --------------------------------------------------------------------------------------------

