@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from cvprod import measure
 from cvprod.book import notebooks
@@ -114,21 +115,32 @@ def _run_at_once(node):
 _distributions = functools.cache(importlib.metadata.packages_distributions)
 
 
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
-def test_the_extra_of_a_notebook_brings_what_its_cells_import(path):
-    brought = installed_by(_extra(path)) | {"ipython", "jupyter-client"}  # where cells run, these are
+def missing(path, extra):
+    """What the cells of a notebook import and an extra does not bring: {name: packages that would}."""
+    brought = installed_by(extra) | {"ipython", "jupyter-client"}  # where cells run, these are
     own = _distributions()
     sources = [
         cell.source
         for cell in notebooks.read(path).cells
         if cell.cell_type == "code" and not notebooks.hardware(cell) and notebooks.bootstrap_extra(cell) is None
     ]
-    missing = {}
+    found = {}
     for name in imported("\n".join(sources), set()):
         dists = {re.sub(r"[-_.]+", "-", dist.lower()) for dist in own.get(name, [])}
         if dists and not dists & brought:
-            missing[name] = dists
-    assert not missing, f"{path.name} names the extra {_extra(path)!r}, which does not bring {missing}"
+            found[name] = dists
+    return found
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_the_extra_of_a_notebook_brings_what_its_cells_import(path):
+    lacks = missing(path, _extra(path))
+    assert not lacks, f"{path.name} names the extra {_extra(path)!r}, which does not bring {lacks}"
+
+
+def test_an_exercise_that_needs_no_framework_installs_none():
+    heavy = [exercise.source_path for exercise in discover() if _extra(exercise.source_path) != "base"]
+    assert [path.name for path in heavy if not missing(path, "base")] == []
 
 
 @pytest.mark.parametrize("extra", sorted({extra for path in PATHS for extra in _extra(path).split(",")}))
@@ -139,6 +151,22 @@ def test_extras_of_notebooks_exist(extra):
 def test_an_exercise_with_numpy_does_not_bring_a_framework():
     assert not {"torch", "onnx", "openvino", "tensorflow"} & installed_by("base")
     assert "torch" in installed_by("models")
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_plain_pip_may_install_every_locked_version(python):
+    """What a file says of the Pythons that it is for holds for pip; uv passes over the upper bound."""
+    lock = (ROOT / "requirements.txt").read_text()
+    refused = {}
+    for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE):
+        try:
+            wheel = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:  # of another system, or of another Python
+            continue
+        wanted = wheel.metadata.get("Requires-Python") or ""
+        if wheel.version == version and not SpecifierSet(wanted).contains(f"{python}.99"):
+            refused[f"{name}=={version}"] = wanted
+    assert refused == {}
 
 
 def _python312():

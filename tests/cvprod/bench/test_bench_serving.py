@@ -102,8 +102,12 @@ def test_a_server_goes_when_the_python_that_started_it_is_killed(tmp_path):
         started = [psutil.Process(int(pid)) for pid in kernel.stdout.readline().split()]
         assert len(started) > serving.WORKERS
         kernel.kill()
-    dead = {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
-    assert until(lambda: not [one for one in started if one.is_running() and one.status() not in dead], 10)
+
+    def alive():
+        now = psutil.process_iter(["status"])
+        return [one for one in now if one in started and one.info["status"] != psutil.STATUS_ZOMBIE]
+
+    assert until(lambda: not alive(), 10), alive()
 
 
 @pytest.mark.skipif(shutil.which("wrk") is None, reason="needs wrk (apt-get install wrk)")
