@@ -13,7 +13,7 @@ from cvprod.book.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
 
 cvprod_site = pytest.importorskip("cvprod_site")
-from cvprod_site import assets, discovery, exercise_index, hardware_cells, landing, mathml, numbers, pages  # noqa: E402
+from cvprod_site import assets, discovery, exercise_index, hardware_cells, landing, mathml, numbers, pages, unused  # noqa: E402
 
 FRAME = (
     "<html><head>{head}</head><body><div><button title='Toggle'><i class='fa-solid fa-bars'></i></button>"
@@ -89,10 +89,32 @@ def test_fragments_are_left_alone():
     assert pages.finish("<p>x</p>", CONTEXT) == "<p>x</p>"
 
 
-def test_only_used_icons_stay_in_the_sheet():
-    sheet = '.fa-bars:before,.fa-navicon:before{content:"\\f0c9"}.fa-bug:before{content:"\\f188"}p{color:red}'
-    kept = assets.used_rules(sheet, {"fa-bars"})
-    assert "f0c9" in kept and "f188" not in kept and "p{color:red}" in kept
+def test_only_rules_that_can_match_stay_in_the_sheet(tmp_path):
+    (tmp_path / "page.html").write_text('<p class="lead fa-bars">modal is a word here</p>')
+    (tmp_path / "a.js").write_text("element.classList.add('shown')")
+    sheet = """
+    .fa-bars:before,.fa-navicon:before{content:"\\f0c9"} .fa-bug:before{content:"\\f188"} p{color:red}
+    .lead .modal{color:red} .shown>p:not(.modal){color:green}
+    @media print{.modal{margin:0} .lead{margin:0}} @media print{.modal{margin:0}}
+    @font-face{font-family:X;src:url(x.woff)} @keyframes turn{from{opacity:0}}
+    """
+    kept = unused.prune(sheet, unused.names(tmp_path))
+    assert kept.split("\n") == [
+        '.fa-bars:before{content:"\\f0c9 "}', "p{color:red}", ".shown>p:not(.modal){color:green}",
+        "@media print{.lead{margin:0}}", "@font-face{font-family:X;src:url(x.woff)}",
+        "@keyframes turn{from{opacity:0}}",
+    ]  # fmt: skip
+
+
+def test_a_page_waits_for_one_sheet_and_that_for_no_other(tmp_path):
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "styles/theme.css").write_text('@import "../basic.css";')
+    for name in ("basic.css", "pygments.css", "custom.css"):
+        (tmp_path / name).write_text(f"p{{background:url('{name}.png')}} /* {name} */")
+    assets.bundle(tmp_path, set())
+    text = (tmp_path / assets.BUNDLE).read_text()
+    assert "import" not in text and "/*" not in text
+    assert re.findall(r'url\("(.*?)"\)', text) == [f"../{n}.css.png" for n in ("basic", "pygments", "custom")]
 
 
 def test_icon_font_holds_what_is_used_and_is_small(tmp_path):

@@ -11,6 +11,8 @@ import pydata_sphinx_theme
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
+from cvprod_site import unused
+
 THEME = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static"
 SHEET = "styles/pydata-sphinx-theme.css"
 FACES = {  # CSS family and weight -> the theme's font file
@@ -34,10 +36,11 @@ UNUSED = (
     "_static/images/logo_jupyterhub.svg",
     "_static/images/logo_jupyterlite.svg",
 )
-#: The one sheet that every page links, and what it is made of, in the order of the theme's links.
+#: The one sheet that every page links, and what it is made of, in the order of the theme's links. Its first one,
+#: styles/theme.css, does nothing but import basic.css, for which a page would wait once more.
 BUNDLE = "styles/book.css"
 SHEETS = (
-    "styles/theme.css",
+    "basic.css",
     SHEET,
     "pygments.css",
     "styles/sphinx-book-theme.css",
@@ -47,31 +50,28 @@ SHEETS = (
     "custom.css",
 )
 ADDRESS = re.compile(r"""url\(\s*(['"]?)(?!data:|#|/|[a-z]+:)([^'")]+)\1\s*\)""")
-ICON_RULE = re.compile(r'((?:\.fa-[\w-]+::?before,?)+)\{content:"(\\[0-9a-f]+|.)"\}')
 FONT_FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 
 
 def slim(app, exception: Exception | None) -> None:
-    """After the build: an icon font with only the used icons, a style sheet without the other ones, no dead files."""
+    """After the build: an icon font with only the used icons, one style sheet of what pages use, no dead files."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
-    used = set()
-    for page in out.rglob("*.html"):
-        used.update(re.findall(r"\bfa-[\w-]+", page.read_text(encoding="utf-8")))
     static = out / "_static"
-    sheet = used_rules((THEME / SHEET).read_text(encoding="utf-8"), used)
     for name in UNUSED:
         path = out / name
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     for path in static.rglob("*.map"):
         path.unlink()
+    used = unused.names(out)
+    sheet = unused.prune((THEME / SHEET).read_text(encoding="utf-8"), used)
     fonts = static / "fonts"
     fonts.mkdir(exist_ok=True)
-    codes = {int(code, 16) for code in re.findall(r'"\\(f[0-9a-f]{3}|e[0-9a-f]{3})"', sheet)}
+    codes = {int(code, 16) for code in re.findall(r'"\\(f[0-9a-f]{3}|e[0-9a-f]{3}) ?"', sheet)}
     sheet = FONT_FACE.sub(lambda face: _face(face[0], codes, fonts), sheet)
     (static / SHEET).write_text(sheet, encoding="utf-8")
-    bundle(static)
+    bundle(static, used)
     for path in (*static.rglob("*.css"), *static.rglob("*.js")):
         text = path.read_text(encoding="utf-8")
         trimmed = re.sub(r"\n?(?:/\*|//)# sourceMappingURL=.*", "", text)
@@ -79,8 +79,8 @@ def slim(app, exception: Exception | None) -> None:
             path.write_text(trimmed, encoding="utf-8")
 
 
-def bundle(static: Path) -> None:
-    """Put the sheets into one, so that a page waits for one answer and not for eight."""
+def bundle(static: Path, used: set[str]) -> None:
+    """Put the sheets into one, so that a page waits for one answer and not for eight; classes in `used` are kept."""
     whole = []
     for pattern in SHEETS:
         for path in sorted(static.glob(pattern)):
@@ -91,7 +91,7 @@ def bundle(static: Path) -> None:
                 return f'url("{Path(there).as_posix()}")'
 
             whole.append(ADDRESS.sub(moved, path.read_text(encoding="utf-8")))
-    text = re.sub(r"@charset [^;]*;|/\*.*?\*/", "", "\n".join(whole), flags=re.S)
+    text = unused.prune(re.sub(r"@charset [^;]*;|/\*.*?\*/", "", "\n".join(whole), flags=re.S), used)
     (static / BUNDLE).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
 
 
@@ -101,16 +101,6 @@ def mark(app, pagename: str, templatename: str, context: dict, doctree: object) 
     own = sheet.read_bytes() if sheet.is_file() else b""
     others = "".join(metadata.version(name) for name in ("pydata-sphinx-theme", "sphinx-book-theme", "myst-nb"))
     context["cv_sheet"] = hashlib.sha256(own + others.encode()).hexdigest()[:8]
-
-
-def used_rules(sheet: str, used: set[str]) -> str:
-    """Return the style sheet without the rules of icons that no page shows."""
-
-    def keep(rule: re.Match[str]) -> str:
-        names = set(re.findall(r"fa-[\w-]+", rule[1]))
-        return rule[0] if names & used else ""
-
-    return ICON_RULE.sub(keep, sheet)
 
 
 def _face(rule: str, codes: set[int], fonts: Path) -> str:
