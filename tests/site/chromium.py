@@ -106,7 +106,8 @@ class Chromium:
     def open(self, url: str, *, width: int = 1400, height: int = 900, dark: bool = False, settle: bool = True) -> None:
         """Load a page in a window of this size and scheme, and wait until it and its requests are done.
 
-        `settle` waits for its scripts too, which cannot be where scripts are switched off.
+        What would be laid out only near the screen is laid out: faults below the fold are faults. `settle` waits for
+        its scripts too, which cannot be where scripts are switched off.
         """
         self.width = width
         self.call(
@@ -127,6 +128,7 @@ class Chromium:
                 raise TimeoutError(f"{url} did not finish loading")
             self.events.append(json.loads(self.socket.recv()))
         if settle:
+            self.run("for (const cell of document.querySelectorAll('.cell')) cell.style.contentVisibility = 'visible'")
             self.run("new Promise(done => setTimeout(() => requestAnimationFrame(done), 150))")
 
     def run(self, script: str):

@@ -147,6 +147,8 @@ def test_pages_are_there(site):
 
 PLANTED = {
     "overflow": "<div style='width: 700px'>wide</div>",
+    "overflow below the screen": "<div style='height: 9000px'></div><div class='cell' style='content-visibility: auto'>"
+    "<div style='width: 700px'>wide</div></div>",
     "console": "<script>console.error('planted'); console.warn('planted')</script>",
     "throws": "<script>throw new Error('planted')</script>",
     "missing": "<img src='nowhere.png' alt='a picture that is not there'>",
