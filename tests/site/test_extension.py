@@ -239,5 +239,6 @@ def test_every_exercise_is_in_the_table_with_what_it_asks_for():
     folders = {path.name for path in (ROOT / "exercises/release").iterdir() if path.is_dir() and path.name[0].isdigit()}
     assert {row.find("a")["href"].split("/")[-2] for row in rows} == folders
     for row in rows:
-        chapter, points, time, parts = (cell.get_text() for cell in row.find_all("td"))
+        chapter, points, time, parts, after = (cell.get_text() for cell in row.find_all("td"))
+        assert after.startswith("Solution ")
         assert chapter.isdigit() and int(points) > 0 and "minutes" in time and len(parts) > 10
