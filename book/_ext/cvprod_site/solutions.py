@@ -106,7 +106,7 @@ def _exercise(exercise: Exercise, highlight) -> Iterator[str]:
 
 
 def _question(one: Solution, highlight) -> Iterator[str]:
-    yield f"<details><summary><code>{one.question}</code>, {one.points:g} points</summary>"
+    yield f'<details class="cv-long"><summary><code>{one.question}</code>, {one.points:g} points</summary>'
     yield f"<p>{_text(one.why)}</p>" if one.why else ""
     yield f'<div class="highlight-ipython3 notranslate">{highlight(one.code, "ipython3")}</div>'
     for words, items in (
