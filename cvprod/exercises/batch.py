@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
 import hashlib
+import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -14,9 +13,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from cvprod.exercises.course import COURSE, TEST_SUFFIX, Exercise, ExerciseError, grade_id, named
+import nbformat
+
+from cvprod.exercises import likeness
+from cvprod.exercises.course import COURSE, SOLUTION_MARK, Exercise, ExerciseError, grade_id, named
 from cvprod.exercises.grade import Limits, Report, grade_bytes
 from cvprod.exercises.guard import Guard
+from cvprod.exercises.likeness import Pair
 from cvprod.exercises.overlay import Overlay
 from cvprod.exercises.records import Change, Record, Records, merged
 from cvprod.exercises.restore import identify, parse_submission
@@ -24,6 +27,7 @@ from cvprod.exercises.runner import Interrupted, sweep
 from cvprod.exercises.sandbox import refused
 from cvprod.exercises.submissions import Person, Submission, collect
 
+_SOLUTION = re.compile(rf"[ ]*{SOLUTION_MARK}.*?### END SOLUTION", re.DOTALL)
 GRADED, NOT_GRADED, OLDER, OTHER, WAITING = "graded", "not graded", "older version", "other exercise", "waiting"
 
 
@@ -54,6 +58,7 @@ class Outcome:
     resumed: int = 0  # those whose marks were there
     changes: list[tuple[Row, Change]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)  # by exercise: whose answers are alike
     stopped: bool = False
 
     @property
@@ -124,7 +129,8 @@ def grade_class(
         if not refused() and (edited := guard.changed()):  # no notebook can have done that
             names = ", ".join(str(path) for path in edited)
             outcome.notes.append(f"the course was edited meanwhile ({names}); the next run marks those questions again")
-        outcome.notes += alike([row for row in rows if row.counts], exercises)
+        same, outcome.pairs = alike([row for row in rows if row.counts], exercises)
+        outcome.notes += same
         outcome.changes = [(row, change) for row, change in _changes(rows, run.changed) if row.counts]
     return outcome
 
@@ -306,21 +312,34 @@ def _changes(rows: list[Row], changed: dict[str, list[Change]]) -> list[tuple[Ro
     return [(row, change) for row in rows for change in changed.get(row.key, [])]
 
 
-def alike(rows: list[Row], exercises: list[Exercise]) -> list[str]:
-    """Name the students whose answers are the same Python, whatever the comments and the spaces; stubs do not count."""
-    found = defaultdict(list)
+def alike(rows: list[Row], exercises: list[Exercise]) -> tuple[list[str], dict[str, list[Pair]]]:
+    """Whose answers are alike: one note for each group with the same ones, and by exercise the pairs that share much.
+
+    Names, comments and spaces do not count, and a notebook with an unanswered question is in no group.
+    """
+    same, wrote = defaultdict(list), defaultdict(dict)
     for row in rows:
         exercise = named(exercises, row.exercise)
-        answers = {}
-        for cell in parse_submission(row.submission.data, row.submission.label).cells:
-            name = grade_id(cell)
-            if name in exercise.graded_cells and not name.endswith(TEST_SUFFIX):
-                with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-                    answers[name] = ast.dump(ast.parse(cell.source))
-        stub = any("NotImplementedError" in answer for answer in answers.values())
-        if len(answers) == len(exercise.questions) and not stub:
-            found[row.exercise, *sorted(answers.items())].append(row.submission.student)
-    return [f"{key[0]}: the same answers from {', '.join(who)}" for key, who in found.items() if len(set(who)) > 1]
+        answers = _answers(parse_submission(row.submission.data, row.submission.label), exercise)
+        wrote[row.exercise][row.submission.student] = likeness.fragments(*answers.values())
+        if len(answers) == len(exercise.questions) and "NotImplementedError" not in "".join(answers.values()):
+            key = tuple(sorted((name, likeness.normalised(source)) for name, source in answers.items()))
+            same[row.exercise, key].append(row.submission.student)
+    notes = [f"{name}: the same answers from {', '.join(who)}" for (name, _), who in same.items() if len(set(who)) > 1]
+    pairs = {}
+    for name, own in wrote.items():
+        exercise = named(exercises, name)
+        published = likeness.fragments(*_answers(exercise.source, exercise).values())
+        given = likeness.fragments(*(_SOLUTION.sub("", text) for text in _answers(exercise.source, exercise).values()))
+        if found := likeness.pairs(own, given, published):
+            pairs[name] = found
+    return notes, pairs
+
+
+def _answers(notebook: nbformat.NotebookNode, exercise: Exercise) -> dict[str, str]:
+    """Grade id -> text of the answer cells."""
+    ids = {question.answer_id for question in exercise.questions}
+    return {name: cell.source for cell in notebook.cells if (name := grade_id(cell)) in ids}
 
 
 def summary(outcome: Outcome) -> str:
