@@ -1,17 +1,21 @@
-"""Command line of the exercises: generate, restore, check, grade."""
+"""Command line of the exercises: generate, overlay, restore, check, grade."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from cvprod.book import notebooks
 from cvprod.exercises.course import CELL_SECONDS, COURSE, NOTEBOOK_SECONDS, ExerciseError, discover
 from cvprod.files import write_atomic
+
+if TYPE_CHECKING:
+    from cvprod.exercises.overlay import Overlay
 
 
 def _say(text: object, file: TextIO | None = None) -> None:
@@ -21,9 +25,40 @@ def _say(text: object, file: TextIO | None = None) -> None:
     print(str(text).encode(encoding, "backslashreplace").decode(encoding), file=file, flush=True)
 
 
-def _generate(options: argparse.Namespace) -> int:
-    from cvprod.exercises.generate import generate
+def _overlay(options: argparse.Namespace) -> Overlay | None:
+    """The private folder that an option or the environment names."""
+    from cvprod.exercises.overlay import VARIABLE, Overlay
 
+    folder = options.overlay or os.environ.get(VARIABLE)
+    return Overlay(Path(folder), discover(options.course)) if folder else None
+
+
+def _begin_overlay(options: argparse.Namespace) -> int:
+    from cvprod.exercises.overlay import Overlay, begin
+
+    exercises = discover(options.course)
+    found = [exercise for exercise in exercises if options.exercise in (exercise.name, exercise.prefix)]
+    if not found:
+        raise ExerciseError(f"{options.exercise}: no such exercise ({', '.join(e.prefix for e in exercises)})")
+    for path in begin(options.folder, found[0]):
+        _say(f"wrote {path}")
+    Overlay(options.folder, exercises)
+    _say(f"change the tests there, then: grade handed-in/ --overlay {options.folder}")
+    return 0
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from cvprod.exercises.generate import generate, generate_private
+
+    if options.output:
+        overlay = _overlay(options)
+        if overlay is None:
+            raise ExerciseError(f"-o {options.output}: a private course is made with --overlay FOLDER")
+        for path in generate_private(overlay, options.output, options.course):
+            _say(f"wrote {path}")
+        return 0
+    if options.overlay:
+        raise ExerciseError("--overlay: private tests never go into release/; name another folder for them with -o")
     stale = generate(options.course, check=options.check)
     for path in stale:
         print(f"{'stale' if options.check else 'wrote'} {path}")
@@ -113,6 +148,7 @@ def _grade(options: argparse.Namespace) -> int:
         due=due,
         limits=Limits(options.seconds, options.notebook_seconds, int(options.memory * 2**20)),
         course=options.course,
+        overlay=_overlay(options),
     )
     exercises, people = discover(options.course), read_people(options.students) if options.students else []
     output = options.output or default_output(options.path)
@@ -141,7 +177,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions = parser.add_subparsers(required=True, metavar="command")
     action = actions.add_parser("generate", help="write the students' notebooks from the sources")
     action.add_argument("--check", action="store_true", help="write nothing; exit 1 if something is stale")
+    action.add_argument("--overlay", type=Path, metavar="FOLDER", help="with -o: your own hidden tests, see overlay")
+    action.add_argument("-o", "--output", type=Path, help="with --overlay: a course folder of your own for nbgrader")
     action.set_defaults(run=_generate)
+    action = actions.add_parser("overlay", help="begin a private folder of hidden tests and seeds of your own")
+    action.add_argument("folder", type=Path, help="outside of the course, where no student can read")
+    action.add_argument("exercise", help="01b, say: its hidden tests are copied there for you to change")
+    action.set_defaults(run=_begin_overlay)
     action = actions.add_parser("restore", help="put lost metadata and tests back into a student's notebook")
     action.add_argument("path", type=Path)
     action.add_argument(
@@ -159,6 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     action.add_argument("--question", default="", metavar="ID", help="with --again: only this one, 01b_backfill say")
     action.add_argument("--exercise", default="", help="the exercise expected; another one handed in is named")
     action.add_argument("--keep", choices=("latest", "best"), default="latest", help="of a student's versions")
+    action.add_argument("--overlay", type=Path, metavar="FOLDER", help="your own hidden tests and seeds, see overlay")
     action.add_argument("--students", type=Path, metavar="CSV", help="who handed in what (student, file, email, ...)")
     action.add_argument("--due", default="", metavar="TIME", help="2026-03-01T23:59: late days are counted")
     action.add_argument("--seconds", type=float, default=CELL_SECONDS, help="CPU seconds a cell (default: %(default)g)")

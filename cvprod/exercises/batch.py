@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
+import hashlib
+import re
 import threading
 import time
 from collections import Counter, defaultdict
@@ -13,15 +13,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from cvprod.exercises.course import COURSE, TEST_SUFFIX, Exercise, ExerciseError, grade_id, named
+import nbformat
+
+from cvprod.exercises import likeness
+from cvprod.exercises.course import COURSE, SOLUTION_MARK, Exercise, ExerciseError, grade_id, named
 from cvprod.exercises.grade import Limits, Report, grade_bytes
 from cvprod.exercises.guard import Guard
+from cvprod.exercises.likeness import Pair
+from cvprod.exercises.overlay import Overlay
 from cvprod.exercises.records import Change, Record, Records, merged
 from cvprod.exercises.restore import identify, parse_submission
 from cvprod.exercises.runner import Interrupted, sweep
 from cvprod.exercises.sandbox import refused
 from cvprod.exercises.submissions import Person, Submission, collect
 
+_SOLUTION = re.compile(rf"[ ]*{SOLUTION_MARK}.*?### END SOLUTION", re.DOTALL)
 GRADED, NOT_GRADED, OLDER, OTHER, WAITING = "graded", "not graded", "older version", "other exercise", "waiting"
 
 
@@ -36,6 +42,7 @@ class Row:
     exercise: str = ""
     late_days: int = 0
     counts: bool = False  # is this the version whose marks stand
+    key: str = ""  # of its record: the file's digest, and with tests of the student's own also the student's
 
     @property
     def report(self) -> Report | None:
@@ -51,6 +58,7 @@ class Outcome:
     resumed: int = 0  # those whose marks were there
     changes: list[tuple[Row, Change]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)  # by exercise: whose answers are alike
     stopped: bool = False
 
     @property
@@ -70,6 +78,7 @@ class Settings:
     due: datetime | None = None
     limits: Limits = field(default_factory=Limits)
     course: Path = COURSE
+    overlay: Overlay | None = None  # private hidden tests
 
 
 def grade_class(
@@ -103,13 +112,15 @@ def grade_class(
         work = {}
         for row in rows:
             if row.status == WAITING:
-                row.record = store.read(row.submission.digest)
+                row.record = store.read(row.key)
                 stale = _to_mark(row, exercises, settings)
                 if stale:
-                    work.setdefault(row.submission.digest, (row, stale))
+                    work.setdefault(row.key, (row, stale))
                 else:
                     outcome.resumed += 1
-        run = _Run(store, guard, settings, exercises, {path.resolve(), output.resolve()}, grade, say)
+        private = {settings.overlay.folder.resolve()} if settings.overlay else set()
+        hidden = {path.resolve(), output.resolve()} | private
+        run = _Run(store, guard, settings, exercises, hidden, grade, say)
         run.all(list(work.values()), outcome)
         for row in rows:
             _settle(row, store, run.failed)
@@ -118,7 +129,8 @@ def grade_class(
         if not refused() and (edited := guard.changed()):  # no notebook can have done that
             names = ", ".join(str(path) for path in edited)
             outcome.notes.append(f"the course was edited meanwhile ({names}); the next run marks those questions again")
-        outcome.notes += alike([row for row in rows if row.counts], exercises)
+        same, outcome.pairs = alike([row for row in rows if row.counts], exercises)
+        outcome.notes += same
         outcome.changes = [(row, change) for row, change in _changes(rows, run.changed) if row.counts]
     return outcome
 
@@ -145,7 +157,10 @@ def _row(one: Submission, exercises: list[Exercise], settings: Settings) -> Row:
         exercise = identify(parse_submission(one.data, one.label), exercises, one.label)
     except ExerciseError as error:
         return Row(one, NOT_GRADED, str(error).removeprefix(f"{one.label}: "), late_days=late)
-    return Row(one, WAITING, exercise=exercise.name, late_days=late)
+    key = one.digest
+    if settings.overlay and settings.overlay.by_student(exercise):
+        key = hashlib.sha256(f"{key}\0{one.student}".encode("utf-8", "replace")).hexdigest()
+    return Row(one, WAITING, exercise=exercise.name, late_days=late, key=key)
 
 
 def _choose(rows: list[Row], settings: Settings) -> None:
@@ -166,8 +181,14 @@ def _choose(rows: list[Row], settings: Settings) -> None:
                 row.status, row.why = OLDER, f"{newest.submission.label} came later"
 
 
-def _to_mark(row: Row, exercises: list[Exercise], settings: Settings) -> set[str]:
+def _exercise(row: Row, exercises: list[Exercise], settings: Settings) -> Exercise:
+    """The exercise as the row's student is graded."""
     exercise = named(exercises, row.exercise)
+    return settings.overlay.apply(exercise, row.submission.student) if settings.overlay else exercise
+
+
+def _to_mark(row: Row, exercises: list[Exercise], settings: Settings) -> set[str]:
+    exercise = _exercise(row, exercises, settings)
     every = {question.title for question in exercise.questions}
     stale = row.record.stale(exercise) if row.record else every
     if settings.again:
@@ -218,12 +239,12 @@ class _Run:
 
     def _one(self, row: Row, stale: set[str]) -> Record | None:
         """Mark one notebook and keep the record; None where there is none, see `failed`."""
-        one, exercise = row.submission, named(self.exercises, row.exercise)
+        one, exercise = row.submission, _exercise(row, self.exercises, self.settings)
         try:
             report = self.grade(
                 one.data,
                 one.label,
-                self.exercises,
+                [exercise if other.name == exercise.name else other for other in self.exercises],
                 limits=self.settings.limits,
                 course=self.settings.course,
                 hidden=self.hidden,
@@ -237,17 +258,17 @@ class _Run:
             beside = "" if self.settings.jobs == 1 else " (this one, or one that ran beside it)"
             report.flags += [what + beside for what in spoiled]
         if report.error and not report.exercise:  # the grader's own trouble is no result: the next run tries again
-            self.failed[one.digest] = report.error.removeprefix(f"{one.label}: ")
+            self.failed[row.key] = report.error.removeprefix(f"{one.label}: ")
             return None
-        old = self.store.read(one.digest) if row.record else None
-        record = merged(old, report, stale, exercise, one.digest, self.course)
-        self.changed[one.digest] = record.changes[len(old.changes) if old else 0 :]
+        old = self.store.read(row.key) if row.record else None
+        record = merged(old, report, stale, exercise, row.key, self.course)
+        self.changed[row.key] = record.changes[len(old.changes) if old else 0 :]
         self.store.write(record)
         return record
 
     def _line(self, row: Row, record: Record | None) -> str:
         if record is None:
-            why = self.failed.get(row.submission.digest)
+            why = self.failed.get(row.key)
             return f"{row.submission.label}: not graded ({why})" if why else row.submission.label
         report = record.report
         return f"{row.submission.label}: {report.error or f'{report.points:g} of {report.maximum:g}'}"
@@ -261,9 +282,9 @@ def _settle(row: Row, store: Records, failed: dict[str, str]) -> None:
     """Give a row that was to be graded its record, or the reason why it has none."""
     if row.status != WAITING:
         return
-    row.record = store.read(row.submission.digest)
-    if row.submission.digest in failed:
-        row.status, row.why = NOT_GRADED, failed[row.submission.digest]
+    row.record = store.read(row.key)
+    if row.key in failed:
+        row.status, row.why = NOT_GRADED, failed[row.key]
     elif row.record and row.record.report.exercise == row.exercise:
         error = row.record.report.error
         row.status, row.why = (NOT_GRADED, error.partition(": ")[2] or error) if error else (GRADED, "")
@@ -288,24 +309,37 @@ def _best(rows: list[Row], settings: Settings) -> None:
 
 
 def _changes(rows: list[Row], changed: dict[str, list[Change]]) -> list[tuple[Row, Change]]:
-    return [(row, change) for row in rows for change in changed.get(row.submission.digest, [])]
+    return [(row, change) for row in rows for change in changed.get(row.key, [])]
 
 
-def alike(rows: list[Row], exercises: list[Exercise]) -> list[str]:
-    """Name the students whose answers are the same Python, whatever the comments and the spaces; stubs do not count."""
-    found = defaultdict(list)
+def alike(rows: list[Row], exercises: list[Exercise]) -> tuple[list[str], dict[str, list[Pair]]]:
+    """Whose answers are alike: one note for each group with the same ones, and by exercise the pairs that share much.
+
+    Names, comments and spaces do not count, and a notebook with an unanswered question is in no group.
+    """
+    same, wrote = defaultdict(list), defaultdict(dict)
     for row in rows:
         exercise = named(exercises, row.exercise)
-        answers = {}
-        for cell in parse_submission(row.submission.data, row.submission.label).cells:
-            name = grade_id(cell)
-            if name in exercise.graded_cells and not name.endswith(TEST_SUFFIX):
-                with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
-                    answers[name] = ast.dump(ast.parse(cell.source))
-        stub = any("NotImplementedError" in answer for answer in answers.values())
-        if len(answers) == len(exercise.questions) and not stub:
-            found[row.exercise, *sorted(answers.items())].append(row.submission.student)
-    return [f"{key[0]}: the same answers from {', '.join(who)}" for key, who in found.items() if len(set(who)) > 1]
+        answers = _answers(parse_submission(row.submission.data, row.submission.label), exercise)
+        wrote[row.exercise][row.submission.student] = likeness.fragments(*answers.values())
+        if len(answers) == len(exercise.questions) and "NotImplementedError" not in "".join(answers.values()):
+            key = tuple(sorted((name, likeness.normalised(source)) for name, source in answers.items()))
+            same[row.exercise, key].append(row.submission.student)
+    notes = [f"{name}: the same answers from {', '.join(who)}" for (name, _), who in same.items() if len(set(who)) > 1]
+    pairs = {}
+    for name, own in wrote.items():
+        exercise = named(exercises, name)
+        published = likeness.fragments(*_answers(exercise.source, exercise).values())
+        given = likeness.fragments(*(_SOLUTION.sub("", text) for text in _answers(exercise.source, exercise).values()))
+        if found := likeness.pairs(own, given, published):
+            pairs[name] = found
+    return notes, pairs
+
+
+def _answers(notebook: nbformat.NotebookNode, exercise: Exercise) -> dict[str, str]:
+    """Grade id -> text of the answer cells."""
+    ids = {question.answer_id for question in exercise.questions}
+    return {name: cell.source for cell in notebook.cells if (name := grade_id(cell)) in ids}
 
 
 def summary(outcome: Outcome) -> str:

@@ -183,8 +183,11 @@ def _cell_faults(exercise: Exercise, name: str, cell: nbformat.NotebookNode) -> 
         visible, _, hidden = cell.source.partition(HIDDEN_MARK)
         if "assert" not in visible or "assert" not in hidden:
             found.append("needs an assert for the student to see, and hidden ones")
-        elif any(isinstance(node, ast.Assert) and node.msg is None for node in ast.walk(ast.parse(visible))):
-            found.append("an assert that the student sees has no message; say what it shows")
+        found += [
+            f"the assert in line {node.lineno} has no message; say in words what was expected, and where to look"
+            for node in ast.walk(ast.parse(cell.source))
+            if isinstance(node, ast.Assert) and not _says_something(node.msg)
+        ]
         if marks.points <= 0:
             found.append("its first line must end with its points, as in (3 points)")
         if isinstance(ast.parse(cell.source).body[-1], ast.Expr):
@@ -195,3 +198,10 @@ def _cell_faults(exercise: Exercise, name: str, cell: nbformat.NotebookNode) -> 
         if name + TEST_SUFFIX not in exercise.graded_cells:
             found.append("has no test cell")
     return found
+
+
+def _says_something(message: ast.expr | None) -> bool:
+    """Is an assert's message a text, or an f-string, with two words at least? Values alone explain nothing."""
+    parts = message.values if isinstance(message, ast.JoinedStr) else [message]
+    texts = [part.value for part in parts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+    return max((len(re.findall(r"[^\W\d]{2,}", text)) for text in texts), default=0) >= 2

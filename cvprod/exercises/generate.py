@@ -13,7 +13,8 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.preprocessors import IncludeHeaderFooter, InstantiateTests, SaveCells
 
 from cvprod.book import notebooks
-from cvprod.exercises.course import COURSE, Exercise, badge, discover, faults, nbgrader_metadata
+from cvprod.exercises.course import COURSE, Exercise, ExerciseError, badge, discover, faults, nbgrader_metadata
+from cvprod.exercises.overlay import Overlay
 
 # What `nbgrader generate_assignment` does, without its database (SaveCells) and two features the course does not use.
 _LEFT_OUT = (SaveCells, IncludeHeaderFooter, InstantiateTests)
@@ -75,3 +76,23 @@ def generate(course: Path = COURSE, *, check: bool = False) -> list[str]:
     if broken:
         raise ValueError("\n".join(broken))
     return [str(path.relative_to(course)) for path in stale + orphans]
+
+
+def generate_private(overlay: Overlay, output: Path, course: Path = COURSE) -> list[Path]:
+    """Write an nbgrader course with the overlay's hidden tests into the folder `output`; returns what was written.
+
+    Its releases are those of the public course. nbgrader runs the same tests for everybody, so all share one seed.
+    Raises ExerciseError for a folder in the course, which would be published.
+    """
+    if output.resolve().is_relative_to(course.resolve()):
+        raise ExerciseError(f"-o {output}: lies in the course, where it would be published; name a folder elsewhere")
+    files = {"nbgrader_config.py": (course / "nbgrader_config.py").read_text()}
+    for exercise in discover(course):
+        private = overlay.apply(exercise, "")
+        if private is not exercise:
+            files[f"source/{exercise.name}/{exercise.name}.ipynb"] = text(normalised(private))
+            files[f"release/{exercise.name}/{exercise.name}.ipynb"] = text(released(exercise))
+    for name, content in files.items():
+        (output / name).parent.mkdir(parents=True, exist_ok=True)
+        (output / name).write_text(content)
+    return [output / name for name in files]

@@ -47,6 +47,7 @@ def write_all(output: Path, outcome: Outcome, exercises: list[Exercise], people:
         "canvas.csv": canvas_table(counted, exercises, people),
         "moodle.csv": moodle_table(counted, exercises, people),
         "changes.csv": changes_table(outcome.rows),
+        "likeness.csv": likeness_table(outcome),
     }
     output.mkdir(parents=True, exist_ok=True)
     written = []
@@ -110,6 +111,14 @@ def changes_table(rows: list[Row]) -> list[list]:
         for change in row.record.changes if row.record else ():
             table.append([row.submission.student, row.exercise, change.question, change.before, change.after])
             table[-1] += [change.reason, change.course[:16], row.submission.label]
+    return table
+
+
+def likeness_table(outcome: Outcome) -> list[list]:
+    """Pairs of students whose answers have much in common that others do not have; the most alike first."""
+    table = [["exercise", "student", "other", "alike_percent", "fragments"]]
+    for exercise, pairs in outcome.pairs.items():
+        table += [[exercise, pair.first, pair.second, round(100 * pair.share), pair.fragments] for pair in pairs]
     return table
 
 
@@ -256,6 +265,10 @@ def class_page(rows: list[Row], outcome: Outcome, exercises: list[Exercise]) -> 
     flagged = [[r.submission.label, flag] for r in rows if r.report for flag in r.report.flags]
     if flagged:
         parts.append("<h2>Look at these yourself</h2>" + _table(["file", "what"], flagged))
+    if outcome.pairs:
+        head, *alike = likeness_table(outcome)
+        parts.append("<h2>Alike</h2><p>More than chance explains, which is a reason to look and no verdict.</p>")
+        parts.append(_table([name.replace("_percent", ", %") for name in head], alike))
     if outcome.notes:
         parts.append("<h2>Notes</h2>" + _table(["what"], [[note] for note in outcome.notes]))
     return _page("The class", "\n".join(parts) or "<p>Nothing was graded yet.</p>")

@@ -47,7 +47,14 @@ _RESET = """(
 )(__import__('IPython').get_ipython(), __import__('IPython.core.inputtransformer2', fromlist=['']))"""
 
 
-_PRIVATE = ("TOKEN", "SECRET", "PASSWORD", "CREDENTIAL", "API_KEY")  # in names of variables that no student needs
+_PRIVATE = (
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "CREDENTIAL",
+    "API_KEY",
+    "OVERLAY",
+)  # in names of variables that no student needs
 
 
 class Interrupted(BaseException):

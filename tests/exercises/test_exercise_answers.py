@@ -73,6 +73,12 @@ def test_every_question_has_wrong_answers():
     assert min(count.values()) >= 2
 
 
+def test_every_exercise_has_three_other_right_answers():
+    """Tests that know one way only would punish a student for having found another."""
+    count = Counter(param.values[0] for param in answers("right"))
+    assert set(count) == set(EXERCISES) and min(count.values()) >= 3, min(count, key=count.get)
+
+
 @pytest.mark.parametrize("name", EXERCISES)
 def test_hidden_tests_are_needed(name):
     """Some mistakes pass all that the student can see; otherwise the hidden tests would repeat the visible ones."""

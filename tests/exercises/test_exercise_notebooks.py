@@ -109,6 +109,12 @@ def _cell(notebook, kind):
             lambda nb: _cell(nb, "grade").update(source=_cell(nb, "grade").source.replace("\n", "\nassert 1\n", 1)),
             "no message",
         ),
+        (
+            lambda nb: _cell(nb, "grade").update(
+                source=_cell(nb, "grade").source.replace("### E", "assert 1, (nb, 2)\n### E")
+            ),
+            "no message",
+        ),
         (lambda nb: nb.cells.pop(1), "bootstrap"),
         (lambda nb: nb.cells[0].update(source="# Title"), "lacks the line"),
         (lambda nb: nb.metadata.pop("mystnb"), "execution_mode"),

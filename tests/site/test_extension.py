@@ -13,7 +13,11 @@ from cvprod.book.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
 
 cvprod_site = pytest.importorskip("cvprod_site")
+<<<<<<< HEAD
 from cvprod_site import assets, discovery, exercise_index, hardware_cells, landing, mathml, numbers, pages, unused  # noqa: E402
+=======
+from cvprod_site import assets, discovery, exercise_index, hardware_cells, landing, mathml, numbers, pages, solutions  # noqa: E402
+>>>>>>> grading
 
 FRAME = (
     "<html><head>{head}</head><body><div><button title='Toggle'><i class='fa-solid fa-bars'></i></button>"
@@ -255,11 +259,47 @@ def test_first_page_has_this_builds_figures(monkeypatch, tmp_path):
     assert "100 ×" in text and "200 ×" in text and "-0.5" in text
 
 
+def _built(found):
+    """The part of Sphinx that the solutions' pages use."""
+    highlighter = SimpleNamespace(highlight_block=lambda code, language: f"<pre>{code}</pre>")
+    return SimpleNamespace(
+        srcdir=ROOT, env=SimpleNamespace(found_docs=found), builder=SimpleNamespace(highlighter=highlighter)
+    )
+
+
+def test_solutions_are_folded_by_chapter_and_linked_both_ways():
+    names = ("01a_percentiles", "01b_coordinated_omission", "12b_erase")
+    found = {f"exercises/release/{name}/{name}" for name in names}
+    made = {name: context for name, context, _ in solutions.collect(_built(found))}
+    assert set(made) == {"exercises/solutions/01", "exercises/solutions/12"}
+    page = BeautifulSoup(made["exercises/solutions/01"]["body"], "html.parser")
+    assert [h.get_text()[:3] for h in page.select("h2")] == ["1a:", "1b:"]
+    folds = page.select("details")
+    assert len(folds) == 6 and not any(fold.has_attr("open") for fold in folds)
+    for part in folds:
+        assert part.find("summary").get_text().endswith("points")
+        assert "Mistakes that lose the points" in part.get_text() and part.find("pre")
+    assert not page.find(string=lambda text: "BEGIN SOLUTION" in text)
+    for name in found:
+        context = {"body": "<h1>x</h1>"}
+        solutions.fill(_built(found), name, "page.html", context, None)
+        link = BeautifulSoup(context["body"], "html.parser").find("a")["href"]
+        path, _, anchor = link.partition("#")
+        target = f"exercises/{path.removeprefix('../../').removesuffix('.html')}"
+        there = BeautifulSoup(made[target]["body"], "html.parser")
+        back = there.find(id=anchor).find("a")["href"]
+        assert f"exercises/{back.removeprefix('../').removesuffix('.html')}" == name
+    other = {"body": "x"}
+    solutions.fill(_built(found), "notebooks/01_production_readiness", "page.html", other, None)
+    assert other == {"body": "x"}
+
+
 def test_every_exercise_is_in_the_table_with_what_it_asks_for():
     table = BeautifulSoup(exercise_index.table(ROOT), "html.parser")
     rows = table.select("tbody tr")
     folders = {path.name for path in (ROOT / "exercises/release").iterdir() if path.is_dir() and path.name[0].isdigit()}
     assert {row.find("a")["href"].split("/")[-2] for row in rows} == folders
     for row in rows:
-        chapter, points, time, parts = (cell.get_text() for cell in row.find_all("td"))
+        chapter, points, time, parts, after = (cell.get_text() for cell in row.find_all("td"))
+        assert after.startswith("Solution ")
         assert chapter.isdigit() and int(points) > 0 and "minutes" in time and len(parts) > 10

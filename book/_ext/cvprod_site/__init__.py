@@ -21,6 +21,7 @@ from cvprod_site import (
     pwa,
     reading,
     redirects,
+    solutions,
     status,
 )
 
@@ -68,6 +69,8 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", discovery.introduce)
     app.connect("html-page-context", landing.fill)
     app.connect("html-page-context", exercise_index.fill)
+    app.connect("html-page-context", solutions.fill)
+    app.connect("html-collect-pages", solutions.collect)
     app.connect("html-page-context", status.fill)
     app.connect("html-page-context", glossary.back)
     app.connect("html-page-context", reading.times)

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import nbformat
 
+from cvprod.exercises.course import Exercise
+from cvprod_site import solutions
+
 PAGE, MARK = "book/exercises", "<!--cv-exercises-->"
+HEADS = ("Exercise", "Chapter", "Points", "Time", "You write", "Afterwards")
 MINUTES = re.compile(r"\*\*(\d+) points, about ([^*]*?)\.?\*\*")
 
 
@@ -19,7 +23,7 @@ def fill(app, pagename: str, templatename: str, context: dict, doctree: object) 
 def table(root: Path) -> str:
     """HTML of the table, a row an exercise; the path is relative to `book/`."""
     rows = [_row(path) for path in sorted((root / "exercises/release").glob("[0-9]*/*.ipynb"))]
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Exercise", "Chapter", "Points", "Time", "You write"))
+    head = "".join(f'<th scope="col">{name}</th>' for name in HEADS)
     return (
         '<div class="pst-scrollable-table-container" tabindex="0"><table class="table cv-exercises"><caption>'
         f"{len(rows)} exercises, graded by one command</caption><thead><tr>{head}</tr></thead>"
@@ -35,10 +39,13 @@ def _row(path: Path) -> str:
     points, time = (stated[1], stated[2]) if stated else ("", "")
     parts = dict.fromkeys(re.findall(r"^#{2,3} (?:Question \d+:? ?|\d+\. ?)?(.+)$", text, re.MULTILINE))
     parts.pop("What to remember", None)
+    exercise = Exercise(path.stem, path.parents[2])
+    number = exercise.prefix.lstrip("0")
     link = f"../exercises/release/{path.parent.name}/{path.stem}.html"
     cells = (
         f'<th scope="row"><a href="{link}">{html.escape(title)}</a></th>',
         f"<td>{int(path.stem[:2])}</td><td>{points}</td><td>{html.escape(time)}</td>",
         f"<td>{html.escape('; '.join(parts))}</td>",
+        f'<td><a href="../{solutions.page(exercise)}.html#{solutions.anchor(exercise)}">Solution {number}</a></td>',
     )
     return f"<tr>{''.join(cells)}</tr>"

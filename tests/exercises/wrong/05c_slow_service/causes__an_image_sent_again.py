@@ -1,3 +1,6 @@
+"""Takes an image that a camera sends again for one decoded twice."""
+
+
 def causes(log, cores):
     found = set()
     if sum(e["op"] == "open" for e in log) > 9:

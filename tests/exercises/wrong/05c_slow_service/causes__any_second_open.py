@@ -1,3 +1,6 @@
+"""Takes a model that is loaded anew once for a session of each request."""
+
+
 def causes(log, cores):
     found = set()
     if sum(e["op"] == "open" for e in log) > 2:

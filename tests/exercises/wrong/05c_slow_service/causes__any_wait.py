@@ -1,3 +1,6 @@
+"""Takes any wait for any lock for a fault."""
+
+
 def causes(log, cores):
     found = set()
     if sum(e["op"] == "open" for e in log) > 9:

@@ -1,3 +1,6 @@
+"""Counts the names of threads in place of those that run at once."""
+
+
 def causes(log, cores):
     found = set()
     if sum(e["op"] == "open" for e in log) > 9:

@@ -1,2 +1,5 @@
+"""Finds every fault in every service."""
+
+
 def causes(log, cores):
     return set(CAUSES)

@@ -1,2 +1,5 @@
+"""Finds nothing in any service."""
+
+
 def causes(log, cores):
     return set()

@@ -1,3 +1,6 @@
+"""Counts threads that wait as if they kept a core busy."""
+
+
 def causes(log, cores):
     found = set()
     if sum(e["op"] == "open" for e in log) > 9:

@@ -1,1 +1,3 @@
+"""Leaves the service as it is."""
+
 serve = slow

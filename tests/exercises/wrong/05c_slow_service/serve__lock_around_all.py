@@ -1,3 +1,6 @@
+"""Holds the lock while it decodes and infers."""
+
+
 async def serve(images, tools):
     loop = asyncio.get_running_loop()
 

@@ -1,3 +1,6 @@
+"""Serves one image after the other: cores stand idle."""
+
+
 async def serve(images, tools):
     session = await asyncio.to_thread(tools.open_session)
     answers = []

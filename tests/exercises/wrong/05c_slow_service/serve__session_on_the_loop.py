@@ -1,3 +1,6 @@
+"""Opens the session on the event loop."""
+
+
 async def serve(images, tools):
     loop, session = asyncio.get_running_loop(), tools.open_session()
 

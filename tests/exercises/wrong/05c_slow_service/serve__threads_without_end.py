@@ -1,3 +1,6 @@
+"""Starts a thread for each image, more than there are cores."""
+
+
 async def serve(images, tools):
     session = await asyncio.to_thread(tools.open_session)
 

@@ -1,3 +1,6 @@
+"""Counts an image that another request brings again as wasted."""
+
+
 def waste(log):
     wasted, seen = {"session": 0.0, "decode": 0.0, "lock": 0.0}, set()
     for e in sorted(log, key=lambda e: e["start"]):

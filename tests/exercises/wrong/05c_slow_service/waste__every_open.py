@@ -1,3 +1,6 @@
+"""Counts sessions that no request opened."""
+
+
 def waste(log):
     wasted, seen = {"session": 0.0, "decode": 0.0, "lock": 0.0}, set()
     for e in sorted(log, key=lambda e: e["start"]):

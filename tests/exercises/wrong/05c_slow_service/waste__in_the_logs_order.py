@@ -1,3 +1,6 @@
+"""Takes the first in the log for the first in time."""
+
+
 def waste(log):
     wasted, seen = {"session": 0.0, "decode": 0.0, "lock": 0.0}, set()
     for e in log:

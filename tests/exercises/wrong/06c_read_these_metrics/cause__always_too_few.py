@@ -1,2 +1,5 @@
+"""Always asks for more replicas."""
+
+
 def cause(m):
     return "too few"

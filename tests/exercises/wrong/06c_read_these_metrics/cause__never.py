@@ -1,2 +1,5 @@
+"""Finds nothing in any service."""
+
+
 def cause(m):
     return "nothing"

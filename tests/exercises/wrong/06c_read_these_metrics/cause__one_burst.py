@@ -1,3 +1,6 @@
+"""Takes one minute's burst for a lack of replicas."""
+
+
 def cause(m):
     if m["p99_ms"].max() > 120:
         return "too few"

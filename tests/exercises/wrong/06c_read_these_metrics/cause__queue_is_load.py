@@ -1,3 +1,6 @@
+"""Takes every queue for load: throttled and waiting pods have queues, too."""
+
+
 def cause(m):
     if m["queue"].mean() > 4:
         return "too few"

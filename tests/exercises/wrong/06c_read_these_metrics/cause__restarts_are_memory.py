@@ -1,3 +1,6 @@
+"""Takes every restart for memory, a roll-out's too."""
+
+
 def cause(m):
     if m["restarts"].sum():
         return "memory"

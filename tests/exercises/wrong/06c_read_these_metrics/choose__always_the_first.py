@@ -1,2 +1,5 @@
+"""Takes the first manifest."""
+
+
 def choose(m, now, manifests):
     return 0

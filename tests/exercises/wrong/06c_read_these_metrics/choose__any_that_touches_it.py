@@ -1,3 +1,6 @@
+"""Takes any change of the right setting, however small."""
+
+
 def choose(m, now, manifests):
     p99 = np.median(m["p99_ms"], axis=0)
     if np.median(m["throttled"]) > 0.2:

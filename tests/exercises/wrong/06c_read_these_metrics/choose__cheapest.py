@@ -1,3 +1,6 @@
+"""Takes the cheapest, whether it mends anything or not."""
+
+
 def choose(m, now, manifests):
     def price(manifest):
         then = {**now, **manifest}

@@ -1,3 +1,6 @@
+"""Takes the largest manifest: it mends at twice the price."""
+
+
 def choose(m, now, manifests):
     def price(manifest):
         then = {**now, **manifest}

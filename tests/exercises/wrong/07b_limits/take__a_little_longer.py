@@ -1,5 +1,7 @@
+"""Tells a wait that is a tenth of a millisecond too long."""
+
+
 def take(buckets, caller, now, rate, depth):
-    """Tells a wait that is a tenth of a millisecond too long."""
     tokens, then = buckets.get(caller, (depth, now))
     tokens = min(depth, tokens + max(0.0, now - then) * rate)
     passes = tokens >= 1 - 1e-6

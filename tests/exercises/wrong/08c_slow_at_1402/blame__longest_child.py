@@ -1,3 +1,6 @@
+"""Gives an instant to the child that takes longest, in place of the one that ends last."""
+
+
 def blame(spans):
     owed = dict.fromkeys((s["id"] for s in spans), 0.0)
 

@@ -1,3 +1,6 @@
+"""Subtracts the children's lengths, which overlap."""
+
+
 def blame(spans):
     owed = {s["id"]: s["end"] - s["start"] for s in spans}
     for s in spans:

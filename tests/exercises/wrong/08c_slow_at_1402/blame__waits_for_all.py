@@ -1,3 +1,6 @@
+"""Blames what was started and forgotten."""
+
+
 def blame(spans):
     owed = dict.fromkeys((s["id"] for s in spans), 0.0)
 

@@ -1,2 +1,5 @@
+"""Blames the step that always takes longest."""
+
+
 def culprit(before, during):
     return "infer"

@@ -1,3 +1,6 @@
+"""Blames the step whose mean rose most."""
+
+
 def culprit(before, during):
     def mean(spans, name):
         return np.mean([s["end"] - s["start"] for s in spans if s["name"] == name])

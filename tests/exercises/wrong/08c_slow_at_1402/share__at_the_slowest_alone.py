@@ -1,3 +1,6 @@
+"""Looks at the requests that are slow now: others would be the slowest then."""
+
+
 def share(before, during, q=0.99):
     if not len(before) or not len(during):
         raise ValueError("empty")

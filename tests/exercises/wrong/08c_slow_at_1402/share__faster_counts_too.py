@@ -1,3 +1,6 @@
+"""Makes requests longer in which the step was quicker than usual."""
+
+
 def share(before, during, q=0.99):
     if not len(before) or not len(during):
         raise ValueError("empty")

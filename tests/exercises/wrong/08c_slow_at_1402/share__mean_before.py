@@ -1,3 +1,6 @@
+"""Compares with the mean before, which one outlier moves."""
+
+
 def share(before, during, q=0.99):
     if not len(before) or not len(during):
         raise ValueError("empty")

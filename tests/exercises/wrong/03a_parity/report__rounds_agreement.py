@@ -1,0 +1,14 @@
+"""Rounds the agreement to hundredths."""
+
+
+def report(reference, candidate, labels):
+    if reference.shape != candidate.shape or len(labels) != len(reference):
+        raise ValueError(f"shapes differ: {reference.shape}, {candidate.shape}, {len(labels)} labels")
+    if not (np.isfinite(reference).all() and np.isfinite(candidate).all()):
+        raise ValueError("a logit is NaN or infinite")
+    wanted, got = reference.argmax(1), candidate.argmax(1)
+    return {
+        "largest_difference": float(np.abs(reference - candidate).max()),
+        "agreement": round(float((wanted == got).mean()), 2),
+        "points_lost": 100 * float((wanted == labels).mean() - (got == labels).mean()),
+    }

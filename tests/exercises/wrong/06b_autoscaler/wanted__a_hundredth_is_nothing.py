@@ -1,0 +1,7 @@
+"""Forgives a hundredth of a replica, which is load."""
+
+
+def wanted(current, metric, target, least, most):
+    ratio = metric / target
+    n = current if abs(ratio - 1) <= 0.1 + 1e-9 else math.ceil(current * ratio - 1e-2)
+    return min(most, max(least, n))

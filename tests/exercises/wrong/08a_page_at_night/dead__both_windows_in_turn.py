@@ -1,0 +1,11 @@
+"""Fills the short window after the long one."""
+
+
+def dead(rules, buckets):
+    found = []
+    for name, r in rules.items():
+        limit = r["factor"] * r["budget"]
+        reached = r["long"] * limit + r["short"] * limit + r["wait"]  # the short window is over its limit sooner
+        if not any(math.isclose(r["bucket"], b) for b in buckets) or limit >= 1 or reached >= r["lasts"]:
+            found.append(name)
+    return found

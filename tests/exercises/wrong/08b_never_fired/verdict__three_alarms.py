@@ -1,0 +1,12 @@
+"""Allows three alarms, whatever the number of windows."""
+
+
+def verdict(report):
+    if set(report["reference_ids"]) & set(report["live_ids"]):
+        return "leak"
+    if not report["check_windows"] or set(report["null_windows"]) & set(report["check_windows"]):
+        return "in sample"
+    check, planted = (np.asarray(report[name], float) for name in ("check", "planted"))
+    if np.sum(~(check <= report["limit"])) > 3.0:
+        return "cries wolf"
+    return "trust" if len(planted) and np.mean(planted > report["limit"]) >= 0.9 else "blind"

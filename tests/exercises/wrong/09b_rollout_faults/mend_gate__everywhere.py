@@ -1,0 +1,10 @@
+"""Removes the replacement wherever it stands."""
+
+
+def mend_gate(gate):
+    import re
+
+    mended = copy.deepcopy(gate)
+    mended["query"] = re.sub(r"\s+or\s+vector\s*\([^()]*\)\s*", "", gate["query"])
+    mended["thresholdRange"] = {"min": 0, "max": gate["limit"]}
+    return mended

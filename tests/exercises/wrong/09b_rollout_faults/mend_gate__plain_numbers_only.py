@@ -1,0 +1,10 @@
+"""Knows plain numbers only: -1 and 1e-3 stay."""
+
+
+def mend_gate(gate):
+    import re
+
+    mended = copy.deepcopy(gate)
+    mended["query"] = re.sub(r"\s+or\s+vector\s*\(\s*[\d.]+\s*\)\s*$", "", gate["query"])
+    mended["thresholdRange"] = {"min": 0, "max": gate["limit"]}
+    return mended

@@ -1,0 +1,14 @@
+"""Rounds the p99 to whole milliseconds."""
+
+
+def choose(offers, work):
+    kept = [
+        offer
+        for offer in offers
+        if round(offer["p99_ms"]) <= work["p99_ms"]
+        and (work["limit"] is None or offer["price"] <= work["limit"])
+        and (not work["eu"] or offer["region"] == "eu")
+        and (offer["kind"] != "spot" or work["interruptible"])
+    ]
+    best = min(kept, key=lambda offer: (offer["price"], offer["units"]), default=None)
+    return best and best["name"]
