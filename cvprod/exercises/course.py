@@ -18,7 +18,7 @@ COURSE = ROOT / "exercises"
 #: First line of every graded cell; a test's also has "(3 points)". Editors that drop cell metadata keep comments.
 GRADE_ID = re.compile(r"^#[ \t]*grade_id:[ \t]*([\w-]+)(?:[ \t]+\(([\d.]+) points?\))?", re.MULTILINE)
 TEST_SUFFIX = "_test"
-POINTS = 10  # of every exercise
+POINTS, CAPSTONE_POINTS = 10, 20  # of every exercise, and of every capstone
 SOLUTION_MARK, HIDDEN_MARK = "### BEGIN SOLUTION", "### BEGIN HIDDEN TESTS"
 #: Limits of a grading run: CPU seconds of one cell (tests take a few), and wall-clock seconds of a notebook.
 CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 600.0
@@ -54,8 +54,13 @@ class Exercise:
 
     @property
     def prefix(self) -> str:
-        """What its grade ids start with: ``01a`` for ``01a_percentiles``."""
+        """What its grade ids start with: ``01a`` for ``01a_percentiles``, ``c1`` for a capstone."""
         return self.name.partition("_")[0]
+
+    @property
+    def points(self) -> int:
+        """What its questions give in all."""
+        return CAPSTONE_POINTS if self.name.startswith("c") else POINTS
 
     @property
     def source_path(self) -> Path:
@@ -157,8 +162,8 @@ def faults(exercise: Exercise) -> list[str]:
         if "nbgrader" not in cell.metadata and GRADE_ID.search(cell.source):
             found.append(f"cell {cell.id} names a grade id but has no nbgrader metadata")
     total = sum(question.points for question in exercise.questions)
-    if total != POINTS:
-        found.append(f"its questions give {total:g} points in all, not {POINTS}")
+    if total != exercise.points:
+        found.append(f"its questions give {total:g} points in all, not {exercise.points}")
     first = cells[0] if cells else None
     if first is None or badge(exercise) not in first.source.splitlines():
         found.append(f"its first cell lacks the line {badge(exercise)}")

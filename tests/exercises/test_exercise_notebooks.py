@@ -215,12 +215,22 @@ def test_scores_are_those_of_nbgrader(nbgrader_course):
 
 
 def test_titles_number_the_exercises_in_order():
-    titles = [re.match(r"# Exercise (\d+)([a-z]): ", exercise.source.cells[0].source) for exercise in EXERCISES]
+    of_chapters = [exercise for exercise in EXERCISES if exercise.name[0].isdigit()]
+    titles = [re.match(r"# Exercise (\d+)([a-z]): ", exercise.source.cells[0].source) for exercise in of_chapters]
     assert all(titles), "a title reads '# Exercise 1a: ...'"
-    assert [f"{int(title[1]):02d}{title[2]}" for title in titles] == [exercise.prefix for exercise in EXERCISES]
+    assert [f"{int(title[1]):02d}{title[2]}" for title in titles] == [exercise.prefix for exercise in of_chapters]
     for _, group in itertools.groupby(titles, key=lambda title: title[1]):
         letters = [title[2] for title in group]
         assert letters == list("abcdefg"[: len(letters)]) and len(letters) >= 2, "two or three exercises a chapter"
+
+
+def test_capstones_are_numbered_and_give_twenty_points():
+    capstones = [exercise for exercise in EXERCISES if not exercise.name[0].isdigit()]
+    assert capstones
+    for exercise in capstones:
+        title = re.match(r"# Capstone (\d): ", exercise.source.cells[0].source)
+        assert title and exercise.prefix == f"c{title[1]}", "a title reads '# Capstone 1: ...', a name c1_..."
+        assert sum(question.points for question in exercise.questions) == exercise.points == 20
 
 
 def test_readme_lists_every_exercise_and_links_lead_somewhere():

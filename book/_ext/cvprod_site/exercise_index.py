@@ -22,7 +22,7 @@ def fill(app, pagename: str, templatename: str, context: dict, doctree: object) 
 
 def table(root: Path) -> str:
     """HTML of the table, a row an exercise; the path is relative to `book/`."""
-    rows = [_row(path) for path in sorted((root / "exercises/release").glob("[0-9]*/*.ipynb"))]
+    rows = [_row(path) for path in sorted((root / "exercises/release").glob("[0-9c]*/*.ipynb"))]
     head = "".join(f'<th scope="col">{name}</th>' for name in HEADS)
     return (
         '<div class="pst-scrollable-table-container" tabindex="0"><table class="table cv-exercises"><caption>'
@@ -44,8 +44,14 @@ def _row(path: Path) -> str:
     link = f"../exercises/release/{path.parent.name}/{path.stem}.html"
     cells = (
         f'<th scope="row"><a href="{link}">{html.escape(title)}</a></th>',
-        f"<td>{int(path.stem[:2])}</td><td>{points}</td><td>{html.escape(time)}</td>",
+        f"<td>{_chapters(path.stem, text)}</td><td>{points}</td><td>{html.escape(time)}</td>",
         f"<td>{html.escape('; '.join(parts))}</td>",
         f'<td><a href="../{solutions.page(exercise)}.html#{solutions.anchor(exercise)}">Solution {number}</a></td>',
     )
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _chapters(name: str, text: str) -> str:
+    """The chapter in an exercise's name, or those that a capstone links to."""
+    linked = {int(number) for number in re.findall(r"/notebooks/(\d\d)_", text)}
+    return str(int(name[:2])) if name[0].isdigit() else ", ".join(map(str, sorted(linked)))

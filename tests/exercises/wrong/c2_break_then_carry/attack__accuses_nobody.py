@@ -1,0 +1,2 @@
+async def attack(service):
+    return set()

@@ -1,0 +1,1 @@
+drain = at_once

@@ -1,0 +1,2 @@
+async def drain(pod):
+    pod.ready = False

@@ -1,0 +1,4 @@
+async def drain(pod):
+    pod.ready = False
+    await asyncio.sleep(pod.grace_s - 1)
+    pod.close()

@@ -1,0 +1,6 @@
+async def drain(pod):
+    pod.ready = False
+    await asyncio.sleep(pod.poll_s * pod.misses)
+    pod.close()
+    while pod.in_flight:
+        await asyncio.sleep(0.1)

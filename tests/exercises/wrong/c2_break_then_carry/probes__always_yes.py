@@ -1,0 +1,2 @@
+def probes(state):
+    return True, True

@@ -1,0 +1,3 @@
+def probes(state):
+    alive = not state["failed"] and not (state["loaded"] and state["running_s"] > LONGEST_S)
+    return state["loaded"] and alive and not state["draining"], alive

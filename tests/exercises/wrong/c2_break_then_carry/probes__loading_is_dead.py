@@ -1,0 +1,3 @@
+def probes(state):
+    alive = max(state["running_s"], state["oldest_s"]) <= LONGEST_S and state["failed"] is None
+    return state["loaded"] and alive and not state["draining"], alive
