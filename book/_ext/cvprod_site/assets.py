@@ -50,11 +50,23 @@ SHEETS = (
     "custom.css",
 )
 ADDRESS = re.compile(r"""url\(\s*(['"]?)(?!data:|#|/|[a-z]+:)([^'")]+)\1\s*\)""")
+#: The theme's script asks every block whether it scrolls, so that the keyboard can stop there, and sets what it found
+#: before it asks the next: the page is laid out once for each, in one go, and answers nobody meanwhile.
+SCRIPT = "scripts/pydata-sphinx-theme.js"
+STOPS = re.compile(r"\.forEach\((\w)=>\{\1\.tabIndex=([^{}]*\?0:-1)\}\)")
+CALMLY = """function tabStops(blocks, stop, from = 0) {
+  const begun = performance.now(), found = [];
+  while (from + found.length < blocks.length && performance.now() - begun < 10)
+    found.push(stop(blocks[from + found.length]));
+  found.forEach((index, k) => { blocks[from + k].tabIndex = index; });
+  if (from + found.length < blocks.length) setTimeout(tabStops, 0, blocks, stop, from + found.length);
+}
+"""
 FONT_FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 
 
 def slim(app, exception: Exception | None) -> None:
-    """After the build: an icon font with only the used icons, one style sheet of what pages use, no dead files."""
+    """After the build: one sheet of what pages use, a font of the icons that they show, scripts that let them answer."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
@@ -72,6 +84,8 @@ def slim(app, exception: Exception | None) -> None:
     sheet = FONT_FACE.sub(lambda face: _face(face[0], codes, fonts), sheet)
     (static / SHEET).write_text(sheet, encoding="utf-8")
     bundle(static, used)
+    script = static / SCRIPT
+    script.write_text(calm(script.read_text(encoding="utf-8")), encoding="utf-8")
     for path in (*static.rglob("*.css"), *static.rglob("*.js")):
         text = path.read_text(encoding="utf-8")
         trimmed = re.sub(r"\n?(?:/\*|//)# sourceMappingURL=.*", "", text)
@@ -93,6 +107,12 @@ def bundle(static: Path, used: set[str]) -> None:
             whole.append(ADDRESS.sub(moved, path.read_text(encoding="utf-8")))
     text = unused.prune(re.sub(r"@charset [^;]*;|/\*.*?\*/", "", "\n".join(whole), flags=re.S), used)
     (static / BUNDLE).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
+
+
+def calm(script: str) -> str:
+    """The theme's script, which looks for blocks that scroll a few at a time; as it was where it does not do so."""
+    changed, times = STOPS.subn(r".forEach((\1,k,all)=>{k||setTimeout(tabStops,0,all,\1=>\2)})", script)
+    return CALMLY + changed if times else script
 
 
 def mark(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
