@@ -148,11 +148,8 @@ def _instance(data: Data, rng: np.random.Generator, instance: str, k: int, sick:
 
     def counter(name: str, labels: dict[str, str], per_second: np.ndarray) -> None:
         """A counter that begins at 0 where the instance starts anew, and is missing where it is down."""
-        steps, values, total = rng.poisson(np.maximum(0, per_second) * 60), [], float(rng.integers(1e4, 1e5))
-        for step, begins in zip(steps, starts, strict=True):
-            total = float(step) if begins else total + float(step)
-            values.append(total)
-        data.add(name, own | labels, _TIMES[~down], np.array(values)[~down])
+        grown = np.cumsum(rng.poisson(np.maximum(0, per_second) * 60)) + float(rng.integers(1e4, 1e5))
+        data.add(name, own | labels, _TIMES[~down], _restart(grown, starts)[~down])
 
     route = {"route": "/v1/inspect"}
     answered = rate * (1 - failed) * (1 - refused)
