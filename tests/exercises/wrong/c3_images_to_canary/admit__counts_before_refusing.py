@@ -1,0 +1,28 @@
+def admit(pictures, repaired, logits, budget):
+    verdicts, seen = {}, {}
+    for path in sorted(pictures):
+        parts = path.split("/")
+        if any(part.startswith((".", "__")) for part in parts) or parts[-1].lower() in ("thumbs.db", "desktop.ini"):
+            verdicts[path] = "litter"
+        elif pictures[path] is None:
+            verdicts[path] = "unreadable"
+        else:
+            seen.setdefault((pictures[path].shape, pictures[path].tobytes()), []).append(path)
+    left = []
+    for paths in seen.values():
+        if len({path.split("/")[1] for path in paths}) > 1:
+            verdicts |= dict.fromkeys(paths, "contradiction")
+        else:
+            left.append(paths[0])
+            verdicts |= dict.fromkeys(paths[1:], "duplicate")
+    sizes = Counter(path.split("/")[1] for path in pictures if path.count("/") == 2)
+    verdicts |= {path: "class too small" for path in left if sizes[path.split("/")[1]] < 8}
+    left = [path for path in left if path not in verdicts]
+
+    def belief(path):
+        powers = np.exp(logits[path] - np.max(logits[path]))
+        return powers[CLASSES.index(path.split("/")[1])] / powers.sum()
+
+    for path in sorted(left, key=belief)[:budget]:
+        verdicts[path] = "inspect"
+    return {path: verdicts.get(path) or ("repair" if path in repaired else "keep") for path in pictures}

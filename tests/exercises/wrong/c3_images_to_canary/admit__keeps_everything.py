@@ -1,0 +1,2 @@
+def admit(pictures, repaired, logits, budget):
+    return dict.fromkeys(pictures, "keep")

@@ -1,0 +1,2 @@
+def decide(looks):
+    return "promote" if len(looks) >= 36 else "go on"

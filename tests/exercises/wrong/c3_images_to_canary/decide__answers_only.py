@@ -1,0 +1,17 @@
+def decide(looks):
+    d = [x for look in looks for x in look["d"]]
+    known = d[: d.index(None)] if None in d else d
+    if known and capital(known, 0).max() >= 40:
+        return "stop"
+    for part in (looks, looks[-6:]):
+        for what in ():
+            n, m = (sum(look[who]["requests"] for look in part) for who in ("canary", "stable"))
+            a, b = (sum(look[who][what] for look in part) for who in ("canary", "stable"))
+            if n < 200 or not m:
+                continue
+            both = (a + b) / (n + m)
+            if a / n - b / m > 4.5 * np.sqrt(both * (1 - both) * (1 / n + 1 / m)):
+                return "stop"
+    if len(looks) >= 36 and known and len(known) == len(d) and capital(-np.asarray(known), -0.03).max() >= 20:
+        return "promote"
+    return "go on"

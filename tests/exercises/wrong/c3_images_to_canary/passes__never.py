@@ -1,0 +1,2 @@
+def passes(reference, candidate):
+    return False

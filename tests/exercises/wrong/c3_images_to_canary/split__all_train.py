@@ -1,0 +1,2 @@
+def split(tiles):
+    return [False] * len(tiles)

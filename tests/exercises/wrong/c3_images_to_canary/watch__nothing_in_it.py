@@ -1,0 +1,2 @@
+def watch(rows, live, since):
+    return [], 1.5

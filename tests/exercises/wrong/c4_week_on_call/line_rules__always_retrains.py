@@ -1,0 +1,4 @@
+def line_rules():
+    return [
+        ("vector(1)", "retrain"),
+    ]

@@ -1,0 +1,2 @@
+def line_rules():
+    return []

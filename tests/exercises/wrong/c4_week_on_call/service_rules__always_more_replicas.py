@@ -1,0 +1,4 @@
+def service_rules():
+    return [
+        ("up == 1", "add replicas"),
+    ]

@@ -1,0 +1,4 @@
+def service_rules():
+    return [
+        ("vector(1)", "roll back"),
+    ]

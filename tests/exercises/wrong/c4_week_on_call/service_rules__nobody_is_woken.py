@@ -1,0 +1,2 @@
+def service_rules():
+    return []

@@ -1,0 +1,3 @@
+def wake(alert):
+    chance = (sum(alert["past"]) + 0.7) / (len(alert["past"]) + 2)
+    return chance * alert["hours"] * alert["lost_per_hour"] * alert["eur_each"] > 200

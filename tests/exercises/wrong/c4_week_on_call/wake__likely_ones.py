@@ -1,0 +1,2 @@
+def wake(alert):
+    return (sum(alert["past"]) + 0.7) / (len(alert["past"]) + 2) > 0.5
