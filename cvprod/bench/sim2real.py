@@ -15,7 +15,12 @@ import numpy as np
 
 from cvprod.bench import UsageError, check_output, mendable, write_output
 from cvprod.models import BASELINE, NETWORKS, Evaluation, evaluate, load, predictor
+from cvprod.models.evaluation import Predict
+from cvprod.optimize.fuse import onnx_predict
+from cvprod.optimize.zoo import PIPELINE, STUDENTS, load_student, pipeline_path
 from cvprod.surface import CLASSES, DEFECTS, TileSet, load_folder
+
+SHIPPED = (*NETWORKS, *STUDENTS, PIPELINE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +87,16 @@ def _row(cells) -> str:
     return " ".join(f"{cell:>9}" for cell in cells)
 
 
+def opened(network: str) -> Predict:
+    """A network of `SHIPPED` as a `predict` function, as it is shipped: the pipeline's file in INT8."""
+    if network == PIPELINE:
+        return onnx_predict(pipeline_path())
+    return predictor(load_student(network) if network in STUDENTS else load(network))
+
+
 def judge(network: str, images: TileSet, *, predict=None) -> Sim2Real:
     """Judge a shipped network (or `predict`: uint8 NCHW -> logits (N, 7)) on real images, see the module."""
-    raw = evaluate(predict or predictor(load(network)), images)
+    raw = evaluate(predict or opened(network), images)
     defect = raw.labels != 0
     called_clean = float((raw.logits[defect].argmax(1) == 0).mean()) if defect.any() else float("nan")
     masked = bool(defect.all())
@@ -101,15 +113,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images", type=Path, required=True, metavar="DIR", help="folder with one folder of images for each class"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here as well")
-    parser.add_argument("--network", default=BASELINE, metavar="NAME", help="a shipped network (default: %(default)s)")
+    parser.add_argument(
+        "--network",
+        default=BASELINE,
+        metavar="NAME",
+        help="a shipped network, or pipeline: the final INT8 file (default: %(default)s)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the table; write the JSON file. Raises UsageError for a bad folder, file or network, WeightsError for
     damaged weights and FailureError where the file cannot be written after all.
     """
-    if args.network not in NETWORKS:
-        raise UsageError(f"no network called {args.network!r}; known: {', '.join(NETWORKS)}")
+    if args.network not in SHIPPED:
+        raise UsageError(f"no network called {args.network!r}; known: {', '.join(SHIPPED)}")
     check_output("--json", args.json)
     with mendable("--images"):
         images = load_folder(args.images)

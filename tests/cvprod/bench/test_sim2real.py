@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from cvprod.bench import COMMANDS, __main__, sim2real
-from cvprod.models import NETWORKS
+from cvprod.models import NETWORKS, predictor
+from cvprod.optimize import load_student, pipeline_path
+from cvprod.optimize.fuse import onnx_predict
 from cvprod.surface import CLASSES, DEFECTS, load_folder, make_tile
 
 
@@ -120,6 +122,16 @@ def test_every_command_is_listed_with_its_purpose(capsys):
     with pytest.raises(SystemExit) as stop:
         __main__.main([])
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("network", ["pipeline", "student_pruned"])
+def test_what_the_pipeline_ships_is_judged_as_it_is_shipped(network, folder, capsys):
+    images = load_folder(folder)
+    predict = onnx_predict(pipeline_path()) if network == "pipeline" else predictor(load_student(network))
+    assert __main__.main(["sim2real", "--images", str(folder), "--network", network]) == 0
+    accuracy = sim2real.judge(network, images, predict=predict).evaluation.accuracy
+    assert f"{network}, trained on generated tiles alone, on 12 real images" in (text := capsys.readouterr().out)
+    assert f"accuracy {accuracy:.1%}" in text
 
 
 def test_the_default_network_exists():
