@@ -96,8 +96,9 @@ def circuit(net: TinyNet, reuse: int) -> list[Stage]:
     """What the layers cost when each multiplier serves `reuse` weights in turn (hls4ml: Resource strategy, io_stream).
 
     A layer of W weights has W / reuse multipliers; it takes a cycle for each pixel that comes in and `reuse` for each
-    that goes out. hls4ml allows a layer only certain factors; the nearest is taken, as it does. Layers work at the same time on different
-    parts of a tile, so the slowest sets the rate. An estimate from the structure: no adders, no memory, no routing.
+    that goes out. hls4ml allows a layer only certain factors; the nearest is taken, as it does. Layers work at the
+    same time on different parts of a tile, so the slowest sets the rate. An estimate from the structure: no adders, no
+    memory, no routing.
     """
     import hls4ml
 
