@@ -57,6 +57,7 @@ def listing(
 _LANGUAGES = {
     ".py": "python",
     ".kt": "kotlin",
+    ".kts": "kotlin",
     ".swift": "swift",
     ".sh": "bash",
     ".yaml": "yaml",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from cvprod.display.charts import MARKERS, plain_log
@@ -31,6 +32,29 @@ def latencies(results: Sequence[Result]) -> Figure:
     plain_log(ax.xaxis)
     ax.set_xlabel("median latency of one tile in ms (logarithmic)")
     ax.legend(loc="lower right")
+    return fig
+
+
+def margins(found: pd.DataFrame) -> Figure:
+    """Each tile by its margin and by what a runtime takes off it (`parity.margins`); past the line, its class changes.
+
+    Tiles whose lead grew are not drawn: they cannot change class.
+    """
+    fig, ax = plt.subplots(figsize=(6.2, 4.2))
+    low, high = 1e-2, 1.3 * float(found["margin"].max())
+    for k, (name, part) in enumerate(found.groupby("runtime", sort=False)):
+        part = part[part["lost"] > low / 3]
+        color, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
+        ax.plot(part["margin"], part["lost"], marker, color=color, markersize=3.5, linestyle="none", label=name)
+        past = part[part["flipped"]]
+        ax.plot(past["margin"], past["lost"], "o", markersize=10, mfc="none", mec=color, mew=1.6, linestyle="none")
+    ax.plot([low / 3, high], [low / 3, high], color=GREY, linewidth=1.4)
+    ax.annotate("changes class", (0.03, 0.92), xycoords="axes fraction", fontsize=10)
+    ax.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low / 3, high))
+    for axis in (ax.xaxis, ax.yaxis):
+        plain_log(axis)
+    ax.set(xlabel="margin: the winner's lead in the reference (logits)", ylabel="lead lost in the runtime (logits)")
+    ax.legend(loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=3, markerscale=1.6)
     return fig
 
 

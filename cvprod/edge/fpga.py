@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,47 @@ def layers(net: TinyNet) -> list[dict]:
         elif isinstance(module, nn.Linear):
             found.append({"dense": module.weight, "bias": module.bias})
     return [{k: v.detach().numpy() if isinstance(v, torch.Tensor) else v for k, v in layer.items()} for layer in found]
+
+
+#: DSP slices, each one multiplier of 18 x 25 bits: AMD DS180, DS190 and DS891, "product tables".
+PARTS = {"Artix-7 XC7A35T": 90, "Zynq-7000 XC7Z020": 220, "Zynq UltraScale+ ZU3EG": 360}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One layer as a circuit: reuse as hls4ml takes it, multipliers, and clock cycles a tile."""
+
+    name: str
+    reuse: int
+    multipliers: int
+    cycles: int
+
+
+def circuit(net: TinyNet, reuse: int) -> list[Stage]:
+    """What the layers cost when each multiplier serves `reuse` weights in turn (hls4ml: Resource strategy, io_stream).
+
+    A layer of W weights has W / reuse multipliers; it takes a cycle for each pixel that comes in and `reuse` for each
+    that goes out. hls4ml allows a layer only certain factors; the nearest is taken, as it does. Layers work at the
+    same time on different parts of a tile, so the slowest sets the rate. An estimate from the structure: no adders, no
+    memory, no routing.
+    """
+    import hls4ml
+
+    backend, found, size = hls4ml.backends.get_backend("Vitis"), [], SIZE
+    for layer in net:
+        arriving = size**2
+        if isinstance(layer, nn.Conv2d):
+            size = (size - layer.kernel_size[0]) // layer.stride[0] + 1
+            inputs, outputs, leaving = layer.weight[0].numel(), layer.out_channels, size**2
+            name = "convolution"
+        elif isinstance(layer, nn.Linear):
+            inputs, outputs, leaving = layer.in_features, layer.out_features, 1
+            name = "dense"
+        else:
+            continue
+        taken = backend.get_closest_reuse_factor(backend.get_valid_reuse_factors(inputs, outputs), reuse)
+        found.append(Stage(name, taken, -(-inputs * outputs // taken), arriving + leaving * taken))
+    return found
 
 
 class Emulation:

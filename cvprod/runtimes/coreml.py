@@ -48,11 +48,13 @@ def convert(
     calibration: np.ndarray | None = None,
     example: torch.Tensor | None = None,
     batch: int | None = BATCH,
+    image: bool = False,
 ) -> Path:
     """Write `model` as an ML program for iOS 17 / macOS 14 or newer and return the package's path.
 
     example: an input of another shape than the book's tiles. batch: the largest that one call takes; 1 fixes the shape,
     without which the Neural Engine is only there for the default one.
+    image: take a grey picture, one at a time, in place of numbers: apps then hand over a picture buffer.
     fp16 is Core ML's default and what the Neural Engine computes in. int8 compresses weights and needs no calibration.
     """
     check_precision(precision if precision != "int8" else "fp16", PRECISIONS, calibration)
@@ -61,10 +63,14 @@ def convert(
     ct = need("coremltools", INSTALL, chatty=True)
     with quiet(native=True), uncollected(), torch.no_grad():
         traced = torch.jit.trace(recordable(model, one), one)
-        shape = ct.Shape((1 if batch == 1 else ct.RangeDim(1, batch, default=1), *one.shape[1:]))
+        if image:
+            taken = ct.ImageType(INPUT_NAME, tuple(one.shape), color_layout=ct.colorlayout.GRAYSCALE)
+        else:
+            shape = ct.Shape((1 if batch == 1 else ct.RangeDim(1, batch, default=1), *one.shape[1:]))
+            taken = ct.TensorType(INPUT_NAME, shape, dtype=np.float32)
         package = ct.convert(
             traced,
-            inputs=[ct.TensorType(INPUT_NAME, shape, dtype=np.float32)],
+            inputs=[taken],
             outputs=[ct.TensorType(name, dtype=np.float32) for name in output_names(model.eval(), one)],
             minimum_deployment_target=ct.target.iOS17,
             compute_precision=ct.precision.FLOAT32 if precision == "fp32" else ct.precision.FLOAT16,
@@ -113,11 +119,15 @@ def _check(path: str | Path) -> Path:
 
 
 def _features(features) -> str:
-    return ", ".join(
-        f"{f.name} {f.type.multiArrayType.ArrayDataType.Name(f.type.multiArrayType.dataType)} "
-        f"{list(f.type.multiArrayType.shape)}"
-        for f in features
-    )
+    return ", ".join(f"{f.name} {_kind(f.type)}" for f in features)
+
+
+def _kind(kind) -> str:
+    if kind.WhichOneof("Type") == "imageType":
+        image = kind.imageType
+        return f"{image.ColorSpace.Name(image.colorSpace)} picture {image.width}x{image.height}"
+    array = kind.multiArrayType
+    return f"{array.ArrayDataType.Name(array.dataType)} {list(array.shape)}"
 
 
 def _precision(block) -> str:

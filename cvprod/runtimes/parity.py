@@ -129,10 +129,28 @@ def compare(
     return results
 
 
-def matrix(logits: Mapping[str, np.ndarray]) -> pd.DataFrame:
-    """Share of tiles, in %, on which two runtimes name the same class; every runtime against every other."""
-    chosen = {name: values.argmax(1) for name, values in logits.items()}
-    return pd.DataFrame({a: {b: float((chosen[a] == chosen[b]).mean()) * 100 for b in chosen} for a in chosen})
+def margins(logits: Mapping[str, np.ndarray], reference: str = REFERENCE) -> pd.DataFrame:
+    """Why a tile changes class: the reference's margin beside what each runtime takes off it.
+
+    One row a runtime and tile. `margin`: logit of the class that the reference names, less that of its runner-up.
+    `lost`: how much smaller that lead is in the runtime (below zero: it grew). The class changes where `lost` exceeds
+    `margin`: `flipped`.
+    """
+    rows = np.arange(len(logits[reference]))
+    winner = logits[reference].argmax(1)
+
+    def lead(values: np.ndarray) -> np.ndarray:
+        others = values.copy()
+        others[rows, winner] = -np.inf
+        return values[rows, winner] - others.max(1)
+
+    margin = lead(logits[reference])
+    parts = []
+    for name, values in logits.items():
+        if name != reference:
+            now = lead(values)
+            parts.append(pd.DataFrame({"runtime": name, "margin": margin, "lost": margin - now, "flipped": now < 0}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def table(results: Iterable[Result]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ it. INT8 for PyTorch on a CPU is a matter of the inductor backend; chapter 2 has
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,27 @@ def wrap(
 ) -> PyTorch:
     """A module that is already in memory behind the interface of the other runtimes. alone: it takes one at a time."""
     return PyTorch(model, check_threads(threads), compiled, None, example_of(example), alone)
+
+
+def rounded(model: torch.nn.Module, dtype: torch.dtype) -> torch.nn.Module:
+    """A copy that computes as hardware for `dtype` (bfloat16, float16) does, on a CPU that has none.
+
+    Such hardware multiplies rounded factors and adds the products up in float32. So weights are rounded once, and what
+    goes into and comes out of every convolution and linear layer at each call; the arithmetic between stays float32.
+    """
+
+    def round_to(value: torch.Tensor) -> torch.Tensor:
+        return value.to(dtype).to(value.dtype)
+
+    model = copy.deepcopy(model).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            with torch.no_grad():
+                for weight in module.parameters():
+                    weight.copy_(round_to(weight))
+            module.register_forward_pre_hook(lambda _, given: tuple(map(round_to, given)))
+            module.register_forward_hook(lambda _, given, found: round_to(found))
+    return model
 
 
 class PyTorch(Runtime):

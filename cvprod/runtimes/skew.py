@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import cv2
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 import simplejpeg
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 from torchvision.io import ImageReadMode, decode_jpeg
 from torchvision.transforms.v2 import functional as F
 
@@ -34,6 +35,14 @@ def jpeg(tile: np.ndarray, quality: int = 90, *, tint: np.ndarray | None = None)
         return simplejpeg.encode_jpeg(np.ascontiguousarray(tile[..., None]), quality, colorspace="GRAY")
     colour = np.clip(tile[..., None] * tint, 0, 255).round().astype(np.uint8)
     return simplejpeg.encode_jpeg(np.ascontiguousarray(colour), quality, colorspace="RGB", colorsubsampling="444")
+
+
+def turned(tile: np.ndarray, quality: int = 90) -> bytes:
+    """A grey tile as a phone held upright stores it: the pixels lie on their side, and EXIF says to turn them back."""
+    data, exif = jpeg(np.rot90(tile), quality), Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # turn by 90 degrees clockwise to show
+    note = exif.tobytes()
+    return data[:2] + b"\xff\xe1" + (len(note) + 2).to_bytes(2, "big") + note + data[2:]
 
 
 def grey(data: bytes) -> np.ndarray:
@@ -65,6 +74,33 @@ def _by_torchvision(data: bytes) -> np.ndarray:
     return decode_jpeg(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.GRAY).numpy()[0]
 
 
+def _by_pillow(data: bytes) -> np.ndarray:
+    """Pillow leaves the turning that EXIF asks for to `ImageOps.exif_transpose`."""
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def _video(tile: np.ndarray) -> np.ndarray:
+    """Luma as video has it, black at 16 and white at 235."""
+    return np.rint(16 + tile * (219 / 255)).astype(np.uint8)
+
+
+def _stretched(tile: np.ndarray) -> np.ndarray:
+    """Luma of the full range, stretched by somebody who took it for video's."""
+    return np.rint(np.clip((tile - 16.0) * (255 / 219), 0, 255)).astype(np.uint8)
+
+
+def _middle(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape
+    left = (width - height) // 2
+    return np.ascontiguousarray(picture[:, left : left + height])
+
+
+def _barred(picture: np.ndarray) -> np.ndarray:
+    height, width = picture.shape
+    above = (width - height) // 2
+    return cv2.copyMakeBorder(picture, above, width - height - above, 0, 0, cv2.BORDER_CONSTANT, value=0)
+
+
 def _draft(data: bytes) -> np.ndarray:
     """Pillow's scaled decode: libjpeg leaves the finest frequencies out, the picture comes at half its size."""
     image = Image.open(io.BytesIO(data))
@@ -85,7 +121,7 @@ REFERENCE = "as in training"
 PATHS: dict[str, dict[str, Path]] = {
     "": {REFERENCE: _decoded(grey)},
     "JPEG decoder": {
-        "Pillow": _decoded(lambda data: np.asarray(Image.open(io.BytesIO(data)))),
+        "Pillow": _decoded(_by_pillow),
         "torchvision": _decoded(_by_torchvision),
         "simplejpeg, fast DCT": _decoded(
             lambda data: simplejpeg.decode_jpeg(data, colorspace="GRAY", fastdct=True)[..., 0]
@@ -105,14 +141,29 @@ PATHS: dict[str, dict[str, Path]] = {
     "pixel values": {
         "0..1 in place of 0..255": lambda data: to_input(grey(data))[None].astype(np.float32) / 255,
         "normalised twice": lambda data: (to_input(grey(data))[None].astype(np.float32) - 128) / 64,
+        "16..235 in place of 0..255": lambda data: to_input(_video(grey(data)))[None],
+        "0..255 taken for 16..235": lambda data: to_input(_stretched(grey(data)))[None],
         "inverted": lambda data: 255 - to_input(grey(data))[None],
     },
-    "axes": {"rows and columns swapped": lambda data: np.ascontiguousarray(to_input(grey(data)).T)[None]},
+    "geometry": {"rows and columns swapped": lambda data: np.ascontiguousarray(to_input(grey(data)).T)[None]},
 }
 #: The same on colour pictures of the tiles under a warm lamp: other files, hence a first path of their own.
 COLOUR: dict[str, dict[str, Path]] = {
     "": {"colour order right": _luma("BGR")},
     "colour order": {"colour order swapped": _luma("RGB")},
+}
+#: The same on files whose pixels lie on their side, with the note that says so.
+TURNED: dict[str, dict[str, Path]] = {
+    "": {"EXIF obeyed": _decoded(grey)},
+    "geometry": {"EXIF ignored": _decoded(_by_pillow)},
+}
+#: On pictures of 4:3, of which training saw the middle square.
+WIDE: dict[str, dict[str, Path]] = {
+    "": {"middle square": _resized(lambda picture: to_input(_middle(picture)))},
+    "geometry": {
+        "4:3 squashed, not cropped": _resized(to_input),
+        "4:3 with bars, not cropped": _resized(lambda picture: to_input(_barred(picture))),
+    },
 }
 
 
@@ -138,12 +189,21 @@ class Skew:
 def measure(predict: Callable[[np.ndarray], np.ndarray], camera: TileSet, *, quality: int = 90) -> list[Skew]:
     """Every path on JPEGs of camera tiles (224), against the right path on the same bytes.
 
-    predict: uint8 or float32 (N, 1, 96, 96) -> logits (N, 7). The colour paths read other files than the rest, the
-    same tiles tinted, and are held against the right order of colours on those.
+    predict: uint8 or float32 (N, 1, 96, 96) -> logits (N, 7). Paths of `COLOUR`, `TURNED` and `WIDE` read other files
+    than the rest, made of the same tiles, and are held against the right path on those: tinted ones, ones that lie on
+    their side, and ones of which an eighth is cut off above and below.
     """
-    plain = [jpeg(tile[0], quality) for tile in camera.images]
-    warm = [jpeg(tile[0], quality, tint=WARM) for tile in camera.images]
-    return _against_first(predict, PATHS, plain, camera.labels) + _against_first(predict, COLOUR, warm, camera.labels)
+    tiles = camera.images[:, 0]
+    eighth = tiles.shape[1] // 8
+    files = {
+        "plain": (PATHS, [jpeg(tile, quality) for tile in tiles]),
+        "warm": (COLOUR, [jpeg(tile, quality, tint=WARM) for tile in tiles]),
+        "turned": (TURNED, [turned(tile, quality) for tile in tiles]),
+        "wide": (WIDE, [jpeg(tile[eighth:-eighth], quality) for tile in tiles]),
+    }
+    found = [skew for paths, data in files.values() for skew in _against_first(predict, paths, data, camera.labels)]
+    order = list(dict.fromkeys(skew.kind for skew in found))
+    return sorted(found, key=lambda skew: order.index(skew.kind))
 
 
 def _against_first(predict, paths: Mapping[str, Mapping[str, Path]], data: list[bytes], labels) -> list[Skew]:
@@ -162,7 +222,8 @@ def _against_first(predict, paths: Mapping[str, Mapping[str, Path]], data: list[
 
 
 def _inputs(path: Path, data: list[bytes]) -> np.ndarray:
-    return np.stack([path(item) for item in data])
+    with ThreadPoolExecutor() as pool:  # decoders and resizes give up the interpreter's lock
+        return np.stack(list(pool.map(path, data)))
 
 
 def table(found: list[Skew]) -> pd.DataFrame:

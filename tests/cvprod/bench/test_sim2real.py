@@ -1,13 +1,16 @@
 """The benchmark on real images: numbers checked against a network whose answers are known."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cvprod.bench import COMMANDS, __main__, sim2real
-from cvprod.models import NETWORKS
+from cvprod.models import NETWORKS, WeightsError, predictor
+from cvprod.optimize import load_student, pipeline_path
+from cvprod.optimize.fuse import onnx_predict
 from cvprod.surface import CLASSES, DEFECTS, load_folder, make_tile
 
 
@@ -120,6 +123,70 @@ def test_every_command_is_listed_with_its_purpose(capsys):
     with pytest.raises(SystemExit) as stop:
         __main__.main([])
     assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("network", ["pipeline", "student_pruned"])
+def test_what_the_pipeline_ships_is_judged_as_it_is_shipped(network, folder, capsys):
+    images = load_folder(folder)
+    predict = onnx_predict(pipeline_path()) if network == "pipeline" else predictor(load_student(network))
+    assert __main__.main(["sim2real", "--images", str(folder), "--network", network]) == 0
+    accuracy = sim2real.judge(network, images, predict=predict).evaluation.accuracy
+    assert f"{network}, trained on generated tiles alone, on 12 real images" in (text := capsys.readouterr().out)
+    assert f"accuracy {accuracy:.1%}" in text
+
+
+def test_detail_is_the_contrast_of_what_is_small():
+    flat = np.full((1, 96, 96), 120, np.uint8)
+    slope = np.tile(np.linspace(60, 180, 96).astype(np.uint8), (96, 1))[None]
+    stipple = flat.copy()
+    stipple[0, ::2, ::2] = 60
+    found = sim2real.detail(np.stack([flat, slope, stipple, stipple // 2]))
+    assert found[0] == 0 and found[1] < 0.02 < 0.2 < found[2]
+    assert found[3] == pytest.approx(found[2], rel=0.02)  # half the light, the same detail
+
+
+def test_fading_takes_detail_and_leaves_the_rest():
+    images = np.stack([make_tile("pitted_surface", k).image for k in range(4)])[:, None]
+    faint = sim2real.fade(images, 0.4)
+    assert sim2real.detail(faint) == pytest.approx(0.4 * sim2real.detail(images), rel=0.15)
+    assert faint.mean((1, 2, 3)) == pytest.approx(images.mean((1, 2, 3)), abs=0.5)
+    assert np.array_equal(sim2real.fade(images, 1.0), images)
+
+
+def test_detail_is_told_apart_for_what_was_found_and_missed(folder):
+    images = load_folder(folder)
+    answers = {name: one_hot((name, 1)) for name in CLASSES} | {"crazing": one_hot(("patches", 1))}
+    outcome = sim2real.judge("mine", images, predict=knows(answers, images))
+    detail = 100 * sim2real.detail(images.images)
+    of = {name: np.median(detail[images.labels == CLASSES.index(name)]) for name in ("crazing", "scratches")}
+    said = outcome.summary()["detail_percent"]
+    assert said["crazing"] == {"missed": round(of["crazing"], 2)}
+    assert said["scratches"] == {"found": round(of["scratches"], 2)}
+
+
+@pytest.mark.parametrize("network", ["resnet18", "pipeline"])
+def test_what_the_book_tells_of_photographs_is_of_the_shipped_weights(network):
+    said = sim2real.recorded(network)
+    assert said["network"] == network and said["n_images"] == np.sum(said["confusion"]) and said["clean_masked"]
+    assert said["accuracy"] == pytest.approx(np.trace(said["confusion"]) / said["n_images"])
+
+
+def test_a_record_of_other_weights_is_refused(tmp_path, monkeypatch):
+    said = json.loads((sim2real.RECORDS / "pipeline.json").read_text()) | {"weights_sha256": "0" * 64}
+    (tmp_path / "pipeline.json").write_text(json.dumps(said))
+    monkeypatch.setattr(sim2real, "RECORDS", tmp_path)
+    with pytest.raises(WeightsError, match=r"other weights than those shipped.*--network pipeline --json"):
+        sim2real.recorded("pipeline")
+
+
+@pytest.mark.skipif("CVPROD_PHOTOGRAPHS" not in os.environ, reason="needs photographs, which may not be shipped")
+def test_the_record_is_what_the_photographs_give(tmp_path, capsys):
+    file = tmp_path / "out.json"
+    words = ["--images", os.environ["CVPROD_PHOTOGRAPHS"], "--network", "pipeline", "--json", str(file)]
+    assert __main__.main(["sim2real", *words]) == 0
+    now, said = json.loads(file.read_text()), sim2real.recorded("pipeline")
+    # INT8 kernels of other CPUs round otherwise: a few images may change.
+    assert now["n_images"] == said["n_images"] and abs(now["accuracy"] - said["accuracy"]) < 0.01
 
 
 def test_the_default_network_exists():

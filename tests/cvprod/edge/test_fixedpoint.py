@@ -93,3 +93,19 @@ def test_hls4ml_computes_the_same_bits(tiny, tmp_path, fixed):
     reference = network(fpga.layers(net), wild, fixed)
     assert np.array_equal(emulated.astype(np.float64), reference)
     assert np.ptp(reference) > 0.1
+
+
+def test_a_circuit_trades_multipliers_for_cycles():
+    from cvprod.edge import fpga
+
+    net = fpga.TinyNet()
+    parallel = fpga.circuit(net, 1)
+    weights = [m.weight.numel() for m in net if hasattr(m, "weight")]
+    assert [stage.multipliers for stage in parallel] == weights
+    assert [stage.cycles for stage in parallel] == [24 * 24 + 11 * 11, 11 * 11 + 5 * 5, 5 * 5 + 1]
+    for wanted in (2, 6, 30, 300):
+        stages = fpga.circuit(net, wanted)
+        for stage, count in zip(stages, weights, strict=True):
+            assert stage.multipliers * stage.reuse == count  # hls4ml takes factors that divide the weights
+            assert sum(s.multipliers for s in stages) < sum(weights) / (wanted / 2)
+        assert max(s.cycles for s in stages) > max(s.cycles for s in parallel)

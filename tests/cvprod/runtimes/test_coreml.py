@@ -34,3 +34,8 @@ def test_what_is_no_package_is_refused(tmp_path):
     (tmp_path / "empty.mlpackage").mkdir()
     with pytest.raises(ModelFileError, match=r"Manifest\.json"):
         coreml.load(tmp_path / "empty.mlpackage")
+
+
+def test_a_package_can_take_the_picture_itself(network, tmp_path):
+    about = coreml.inspect(coreml.convert(network, tmp_path / "picture", image=True))
+    assert about["input"] == "tiles GRAYSCALE picture 96x96"

@@ -48,3 +48,23 @@ def test_eight_bits_are_made_from_the_float_file_that_is_there(converted, tiles,
     assert files["floats"] == made["onnxruntime", "fp32"] and files["bytes"].parent == tmp_path
     logits = parity.answers(parity.load_all(files, lineup=lineup), tiles)
     assert 0 < np.abs(logits["bytes"] - logits["floats"]).max() < 0.1 * np.abs(logits["floats"]).max()
+
+
+def test_a_tile_changes_class_exactly_where_it_loses_more_than_its_margin():
+    wanted = np.array([[5.0, 3, 0], [2, 1.5, 0], [0, 1, 4]])
+    found = np.array([[4.5, 3.2, 0], [1.4, 1.6, 0], [0, 0.5, 5]])  # keeps, flips, grows
+    margins = parity.margins({parity.REFERENCE: wanted, "eight": found})
+    assert margins["runtime"].tolist() == ["eight"] * 3
+    assert margins["margin"].tolist() == pytest.approx([2.0, 0.5, 3.0])
+    assert margins["lost"].tolist() == pytest.approx([0.7, 0.7, -1.5])
+    assert margins["flipped"].tolist() == [False, True, False]
+    assert ((margins["lost"] > margins["margin"]) == margins["flipped"]).all()
+
+
+def test_the_chart_of_margins_rings_what_changed_class():
+    wanted = np.array([[5.0, 3, 0], [2, 1.5, 0]])
+    logits = {parity.REFERENCE: wanted, "eight": np.array([[4.5, 3.2, 0], [1.4, 1.6, 0]])}
+    figure = runtime_charts.margins(parity.margins(logits))
+    rings = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "none"]
+    assert [list(line.get_xdata()) for line in rings] == [pytest.approx([0.5])]
+    plt.close(figure)

@@ -184,3 +184,19 @@ def test_pytorch_puts_the_callers_threads_back(network, tiles):
     before = torch.get_num_threads()
     runtimes.get("pytorch").wrap(network, threads=2)(tiles.images[:1])
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(torch.bfloat16, 8), (torch.float16, 11)])
+def test_rounded_computes_as_hardware_of_that_type_does(dtype, bits, network, tiles, reference):
+    pytorch = runtimes.get("pytorch")
+    one = torch.nn.Conv2d(1, 4, 3).eval()
+    given = torch.rand(2, 1, 9, 9)
+    with torch.no_grad():
+        exact = one.double()(given.to(dtype).double())
+        copied = pytorch.rounded(one.float(), dtype)(given)
+    assert (copied.to(dtype).float() == copied).all()  # what comes out is a number of that type
+    assert (copied - exact).abs().max() <= 4 * exact.abs().max() / 2**bits
+    logits = pytorch.wrap(pytorch.rounded(network, dtype))(tiles.images)
+    off = np.abs(logits - reference).max() / np.abs(reference).max()
+    assert 2.0 ** -(bits + 7) < off < 16 * 2.0**-bits
+    assert np.array_equal(pytorch.wrap(network)(tiles.images), reference)  # the original is left alone

@@ -1,5 +1,7 @@
 """The Android project: its portable module is compiled and its unit tests run; the rest is held together by parsers."""
 
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -80,6 +82,33 @@ def test_catalogue_names_what_the_builds_use_and_nothing_else():
     assert [e for e in entries if "module" in e and "version" not in e] != []  # Compose: versions from its BOM
     modules = re.findall(r'":(\w+)"', (ANDROID / "settings.gradle.kts").read_text())
     assert sorted(modules) == ["app", "core"] and all((ANDROID / m / "build.gradle.kts").is_file() for m in modules)
+
+
+#: Of the files of Gradle 9.4.1, as published at https://gradle.org/release-checksums.
+WRAPPER = "55243ef57851f12b070ad14f7f5bb8302daceeebc5bce5ece5fa6edb23e1145c"
+DISTRIBUTION = "2ab2958f2a1e51120c326cad6f385153bb11ee93b3c216c5fccebfdfbb7ec6cb"
+
+
+def test_the_wrapper_is_gradles_own_and_fetches_what_gradle_published():
+    jar = ANDROID / "gradle/wrapper/gradle-wrapper.jar"
+    assert hashlib.sha256(jar.read_bytes()).hexdigest() == WRAPPER
+    said = dict(line.split("=", 1) for line in jar.with_suffix(".properties").read_text().splitlines())
+    assert said["distributionUrl"].endswith("/gradle-9.4.1-bin.zip")
+    assert said["distributionSha256Sum"] == DISTRIBUTION
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="needs Java")
+def test_gradlew_refuses_a_distribution_of_another_checksum(tmp_path):
+    shutil.copytree(ANDROID / "gradle", tmp_path / "gradle")
+    shutil.copy(ANDROID / "gradlew", tmp_path)
+    (tmp_path / "gradle-9.4.1-bin.zip").write_bytes(b"no distribution")
+    properties = tmp_path / "gradle/wrapper/gradle-wrapper.properties"
+    where = (tmp_path / "gradle-9.4.1-bin.zip").as_uri()
+    properties.write_text(re.sub("distributionUrl=.*", f"distributionUrl={where}", properties.read_text()))
+    home = {**os.environ, "GRADLE_USER_HOME": str(tmp_path / "home")}
+    ran = subprocess.run([tmp_path / "gradlew", "--version"], capture_output=True, text=True, env=home)
+    assert ran.returncode != 0
+    assert "Verification of Gradle distribution failed" in ran.stdout + ran.stderr
 
 
 def test_resources_and_components_exist():
