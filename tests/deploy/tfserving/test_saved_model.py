@@ -1,4 +1,4 @@
-"""The SavedModel that the chapter's cell serves: made of the ONNX file, compared, and never written over another one."""
+"""The SavedModel of the chapter's cell: made of the ONNX file, compared with it, never written over another one."""
 
 import subprocess
 import sys
