@@ -282,6 +282,8 @@ def curves(
         ax.set_xticks(x, [f"{value:g}" for value in x])
         ax.minorticks_off()
     ax.set(xlabel=xlabel, ylabel=ylabel)
-    if len(series) > 1:
+    if len(series) > 3:  # it would cover some of what it names
+        ax.legend(loc="upper left", bbox_to_anchor=(0, -0.17), ncols=2)
+    elif len(series) > 1:
         ax.legend()
     return fig

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from IPython.display import Markdown, display
 
-from cvprod.repo import project_file, repository
+from cvprod.repo import ROOT, project_file, repository
 
 
 def show_source(
@@ -64,24 +64,24 @@ _LANGUAGES = {
     ".yml": "yaml",
     ".service": "ini",
     ".cfg": "text",
+    ".proto": "protobuf",
 }
 
 
 def show_file(name: str, *, start: str | None = None, end: str | None = None) -> None:
     """Display a file of `deploy/`, or the part from the line with `start` to the next line with `end`.
 
-    name: path below deploy/, such as "edge/raspberrypi/install.sh", or from the root where it begins with ".github/" or
-    "terraform/".
-    Raises FileNotFoundError, and ValueError for a
-    `start` or `end` that is not in it.
+    name: path below deploy/, such as "edge/raspberrypi/install.sh", or from the root where it begins with ".github/",
+    "terraform/" or "cvprod/" (a file that cannot be imported; for all others there is `show_source`).
+    Raises FileNotFoundError, and ValueError for a `start` or `end` that is not in it.
     """
     display(Markdown(file_listing(name, start=start, end=end)))
 
 
 def file_listing(name: str, *, start: str | None = None, end: str | None = None) -> str:
     """Return the Markdown that `show_file` displays: a line naming the file, then its text."""
-    place = name if name.startswith((".github/", "terraform/")) else f"deploy/{name}"
-    path = project_file(place)
+    place = name if name.startswith((".github/", "terraform/", "cvprod/")) else f"deploy/{name}"
+    path = ROOT / place if place.startswith("cvprod/") else project_file(place)
     lines = _between(list(enumerate(path.read_text("utf-8").splitlines(), 1)), start, end, name)
     code = textwrap.dedent("\n".join(text for _, text in lines)).strip("\n")
     first, last = lines[0][0], lines[-1][0]

@@ -138,3 +138,12 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "bmp bomb": (bmp(0, 0, 54, 40, 2**30, 2**30, 1, 24, 0) + bytes(20), "image-truncated"),
         "bmp, compressed": (bmp(0, 0, 54, 40, 64, 64, 1, 8, 1) + bytes(5000), "image-unsupported"),
     }  # fmt: skip
+
+
+def oversized() -> dict[str, tuple[bytes, str]]:
+    """Name to (file, slug): sound pictures that cost too much. The first is small, and unpacks to a thousand times its
+    size, below the number of pixels that Pillow warns of; the second is as large as it looks."""
+    return {
+        "png of 81 million pixels": (encode(Image.new("L", (9000, 9000)), "PNG"), "image-too-large"),
+        "jpeg of 20 MB": (encode(GREY, "JPEG") + bytes(20 * 2**20), "body-too-large"),
+    }

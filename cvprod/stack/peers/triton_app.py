@@ -30,6 +30,8 @@ def main(port):
     words = [f"--model-repository={work / 'repository'}", f"--backend-directory={work / 'backends'}"]
     words += ["--http-address=127.0.0.1", f"--http-port={port}", "--allow-grpc=false", "--allow-metrics=false"]
     words += [
+        "--model-control-mode=explicit",  # so that a client may load it again with other settings
+        "--load-model=steel_python",
         "--exit-timeout-secs=1",
         "--http-thread-count=4",
         "--log-info=false",

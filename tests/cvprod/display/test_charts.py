@@ -139,3 +139,11 @@ def test_techniques_show_every_row_and_refuse_a_homeless_one():
     assert all(name in texts(fig) for name in ("baseline", "pipeline", "large", "small"))
     with pytest.raises(ValueError, match="pipeline"):
         charts.techniques(board, {"large": ["baseline"]})
+
+
+def test_the_names_of_many_curves_cover_none_of_their_points():
+    fig = charts.curves((1, 2, 3), {f"curve {n}": [n, 10 - n, n] for n in range(5)}, "x", "y")
+    fig.draw_without_rendering()
+    ax = fig.axes[0]
+    assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y0
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"curve {n}" for n in range(5)]

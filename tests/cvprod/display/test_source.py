@@ -101,3 +101,8 @@ def test_a_deploy_file_is_shown_as_it_is_and_a_lost_line_is_an_error():
         listing.file_listing("contract.yaml", start="nowhere to be found")
     with pytest.raises(FileNotFoundError):
         listing.file_listing("no/such/file.kt")
+
+
+def test_a_file_of_the_package_that_is_no_module_can_be_shown():
+    shown = listing.file_listing("cvprod/serving/oip.proto", start="service GRPC", end="  rpc ModelInfer")
+    assert "blob/main/cvprod/serving/oip.proto#L" in shown and "```protobuf\nservice GRPC" in shown
