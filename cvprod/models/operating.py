@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from cvprod.measure import wilson
+
 from .evaluation import Evaluation
 
 
@@ -45,18 +47,28 @@ def det(evaluation: Evaluation) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return shifts, rejects, misses
 
 
-def choose(evaluation: Evaluation, *, false_rejects: float, misses: float) -> float:
-    """The shift at which the larger of the two rates, each as a share of its limit (above 0), is smallest.
+def choose(evaluation: Evaluation, *, false_rejects: float, misses: float, confidence: float = 0.95) -> float:
+    """The shift that stays farthest from two limits (shares above 0), as far as the tiles can tell.
 
-    Choose on validation tiles and judge on test tiles: a threshold fitted to the tiles that judge it flatters itself.
-    Of equally good shifts the middle one is taken, which leaves room on both sides.
+    Of each rate the upper end of its Wilson interval counts, as a share of the limit; the shift is taken at which the
+    larger of the two is smallest. The interval matters: one miss more or less is half the way to a limit of a few
+    percent. Of equally good shifts the middle one is taken. Choose on validation tiles and judge on test tiles: a
+    threshold fitted to the tiles that judge it flatters itself.
     """
     if min(false_rejects, misses) <= 0:
         raise ValueError(f"limits must be above 0, not {false_rejects} and {misses}.")
     shifts, rejects, missed = det(evaluation)
-    strain = np.maximum(rejects / false_rejects, missed / misses)
+    n_clean = int((evaluation.labels == _clean(evaluation)).sum())
+    upper = _upper(rejects, n_clean, confidence), _upper(missed, evaluation.n - n_clean, confidence)
+    strain = np.maximum(upper[0] / false_rejects, upper[1] / misses)
     best = np.flatnonzero(strain <= strain.min() + 1e-12)
     return float((shifts[best[0]] + shifts[best[-1]]) / 2)
+
+
+def _upper(shares: np.ndarray, n: int, confidence: float) -> np.ndarray:
+    counts = np.rint(shares * n).astype(int)
+    ends = {count: wilson(int(count), n, confidence)[1] for count in np.unique(counts)}
+    return np.array([ends[count] for count in counts])
 
 
 def _clean(evaluation: Evaluation) -> int:

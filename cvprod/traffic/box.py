@@ -52,10 +52,11 @@ class Box:
         """Boxes for so many tiles a second, each busy for at most the share BUSY of the time."""
         return math.ceil(tiles_per_s / (BUSY * self.rate) - 1e-9)
 
-    def simulated(self, line: Line, boxes: int, *, rows: int = 600) -> np.ndarray:
-        """Seconds from a row's arrival to each label, with the measured times; see `costs.simulate_rows`."""
+    def simulated(self, line: Line, boxes: int, *, rows: int = 600) -> Latency | None:
+        """From a row's arrival to each label, by `costs.simulate_rows`; None where so many boxes cannot keep up."""
         facts = {"rows_per_s": line.rows_per_s, "tiles_across": line.tiles_across}
-        return costs.simulate_rows(self.busy.service.samples, boxes=boxes, workers=self.workers, rows=rows, **facts)
+        seconds = costs.simulate_rows(self.busy.service.samples, boxes=boxes, workers=self.workers, rows=rows, **facts)
+        return Latency(seconds) if np.isfinite(seconds).all() else None
 
     def share(self, line: Line, boxes: int, *, seconds: float) -> Latency:
         """The same for real, in an open loop: one box gets its share of every row, dealt out to `boxes` in turn."""
