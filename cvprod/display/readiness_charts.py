@@ -37,9 +37,11 @@ def det(
                            facecolor=GREEN, alpha=0.16, edgecolor="none", zorder=0))  # fmt: skip
     ax.annotate("contract kept", (edge, edge), (5, 5), textcoords="offset points", fontsize=10)
     for number, (name, (rejects, missed)) in enumerate(curves.items()):
-        shown = (rejects > _ENDS[0]) & (rejects < _ENDS[1]) & (missed < _ENDS[1])
-        pairs = np.unique(np.column_stack([rejects[shown], missed[shown]]), axis=0)[::-1]
-        corners = np.r_[True, np.diff(pairs[:, 1]) != 0] if len(pairs) else slice(None)
+        seen = (rejects > _ENDS[0]) & (rejects < _ENDS[1]) & (missed < _ENDS[1])
+        pairs = np.column_stack([rejects, missed])[seen]
+        corners = (
+            np.r_[True, np.diff(np.diff(pairs, axis=0) != 0, axis=0).any(1), True] if len(pairs) > 2 else slice(None)
+        )
         style = PALETTE[number % len(PALETTE)], MARKERS[number % len(MARKERS)]
         ax.plot(*_deviate(pairs[corners].T), color=style[0], linewidth=1.3, linestyle="-")
         for kind, found in points.items():
@@ -71,7 +73,7 @@ def placements(options: pd.DataFrame, *, limit_ms: float, limit_eur: float, late
     fig, ax = plt.subplots(figsize=(6.2, 4.4))
     shown = options[np.isfinite(options.p99_ms)]
     networks, places = list(dict.fromkeys(options.network)), list(dict.fromkeys(options.place))
-    low_x, low_y = shown.eur_per_million.min() / 1.5, shown.p99_ms.min() / 2
+    low_x, low_y = shown.eur_per_million.min() / 1.5, min(shown.p99_ms.min(), limit_ms) / 2
     ax.add_patch(Rectangle((low_x, low_y), limit_eur - low_x, limit_ms - low_y,
                            facecolor=GREEN, alpha=0.16, edgecolor="none", zorder=0))  # fmt: skip
     for (network, place), rows in shown.groupby(["network", "place"], sort=False):

@@ -57,3 +57,22 @@ def test_every_option_that_keeps_up_is_drawn_and_only_those_that_keep_the_contra
     assert {point for point in drawn if inside(ax, *point)} == {(0.05, 5.0)}
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["quick, edge", "quick, cloud", "slow, edge"]
     assert ax.get_ylim()[1] > 343
+
+
+def test_the_curve_goes_one_way_and_keeps_its_corners():
+    """More false rejects never mean more misses, and thousands of equal steps do not make the page heavy."""
+    rejects = np.repeat(np.linspace(0.4, 0.01, 40), 100)
+    misses = np.repeat(np.linspace(0.005, 0.2, 100), 40)
+    points = {"chosen": {"a": (0.1, 0.02)}}
+    (ax,) = readiness_charts.det({"a": (rejects, misses)}, points, false_rejects=0.1, misses=0.03).axes
+    x, y = ax.lines[0].get_data()
+    assert (np.diff(x) <= 0).all() and (np.diff(y) >= 0).all()
+    assert len(x) < 600 and (x[0], x[-1]) == pytest.approx(
+        (ax.lines[0].get_xdata().max(), ax.lines[0].get_xdata().min())
+    )
+
+
+def test_the_box_is_on_the_plot_even_where_no_option_is_near_it():
+    far = options().assign(p99_ms=500.0)
+    (ax,) = readiness_charts.placements(far, limit_ms=10, limit_eur=0.07).axes
+    assert ax.get_ylim()[0] < 10 < ax.get_ylim()[1]
