@@ -37,6 +37,19 @@ def predict(network: str, batch: int = 1, calls: int = 2) -> None:
             model(tiles)
 
 
+def predict_file(path: str, calls: int = 2) -> None:
+    """Load an ONNX file that takes uint8 tiles (N, 1, 96, 96) in ONNX Runtime, and let it classify a blank one."""
+    import numpy as np
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    pixels = session.get_inputs()[0].name
+    for _ in range(calls):
+        session.run(None, {pixels: np.zeros((1, 1, 96, 96), np.uint8)})
+
+
 def file_bytes(model: torch.nn.Module) -> int:
     """Size in bytes of the model's safetensors file, at the precision that the model has now."""
     from safetensors.torch import save
