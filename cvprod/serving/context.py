@@ -87,7 +87,7 @@ class Context:
         self.guarded = not self.keys.open or settings.rate_limit > 0
         self.watchers: list[Watcher] = []
         self.filter: Callable[[list[Verdict]], list[Verdict]] = everything
-        self._inspect_route = metrics.Route("/v1/inspect")
+        self.inspect_route = metrics.Route("/v1/inspect")
         self._refused = 0  # at the door, and not yet counted
         self._access = settings.access_log and settings.log_level in ("debug", "info")
         self._ids = itertools.count()
@@ -151,11 +151,11 @@ class Context:
         """Metrics and one line of log for all that were refused at the door since the last call."""
         refused, self._refused = self._refused, 0
         if refused:
-            self._inspect_route.refused(refused)
+            self.inspect_route.refused(refused)
             if self._access:
                 log.info(
                     "refused",
-                    extra={"event": "refused", "route": self._inspect_route.name, "code": 429, "count": refused},
+                    extra={"event": "refused", "route": self.inspect_route.name, "code": 429, "count": refused},
                 )
 
     # --- verdicts ---

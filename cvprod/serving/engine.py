@@ -21,6 +21,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -77,11 +78,21 @@ class Result:
         }
 
 
-@dataclass(eq=False)
+class Reply(Protocol):
+    """Whoever waits for a result: an asyncio.Future, or what has these of its methods."""
+
+    def done(self) -> bool: ...
+
+    def set_result(self, result: Result) -> None: ...
+
+    def set_exception(self, error: BaseException) -> None: ...
+
+
+@dataclass(eq=False, slots=True)
 class _Item:
     payload: Sequence[bytes] | np.ndarray
     n: int
-    future: asyncio.Future
+    future: Reply
     arrived: float
     deadline: float
     tiles: np.ndarray | None = None
@@ -126,7 +137,6 @@ class Engine:
         self._since = self._previous = self._reading = 0.0
         self._heard, self._fresh = False, True
         self._taken = self._refused = 0.0  # requests, of the last batches, each counting less than the next
-        self._entered = 0  # pictures let in at the door that are not yet in the queue
         self._strict = 0.0  # until when time in the socket counts
         self._cost = self._first_cost()  # seconds an image takes, decoded and run: learnt as we go
 
@@ -199,6 +209,17 @@ class Engine:
             await self._try_out(tiles, timeout)
         return await self._enqueue(tiles, len(tiles), timeout)
 
+    def submit(self, picture: bytes, reply: Reply, *, timeout: float | None = None) -> None:
+        """Queue one picture that `turned_away` has let in; not a large one, see LARGE. Raises Draining.
+
+        reply: told what became of it, from within the batch: what it does then, the batch waits for.
+        """
+        if self.draining:
+            raise Draining
+        self._taken += 1
+        now = time.perf_counter()
+        self._put(_Item((picture,), 1, reply, now, now + timeout if timeout else float("inf")))
+
     def touch(self) -> None:
         """Something has come in. To be called for whatever is read, before it is understood."""
         if self._fresh:  # the loop had looked and found nothing, so this has not been waiting
@@ -212,20 +233,16 @@ class Engine:
     def turned_away(self) -> float | None:
         """At the door: seconds until there may be room for the picture that has just been read; None lets it in.
 
-        To be called after `touch`, while the loop still reads: what was let in before is not in the queue yet.
+        To be called after `touch`.
         """
-        ahead = self._waiting + self._in_threads + self._entered
-        if self._scheduled and time.perf_counter() > self._strict:
-            ahead -= min(self._waiting, self.max_batch)  # these run before anything that is read now is queued
+        ahead = self._waiting + self._in_threads
         if self.draining or not self._too_long(1, ahead):
-            self._entered += 1
             return None
         self._refused += 1
         return ahead * self._cost
 
     def _looked(self) -> None:
         """Once in every turn of a busy loop: has it looked at all sockets, found nothing, and nothing left to do?"""
-        self._entered = 0
         if self._heard or self._scheduled:
             self._heard = False
             asyncio.get_running_loop().call_soon(self._looked)
@@ -294,12 +311,11 @@ class Engine:
     ) -> asyncio.Future:
         if faults is None:
             self._admit(n)
-        loop = asyncio.get_running_loop()
         now = time.perf_counter()
         item = _Item(
             payload,
             n,
-            loop.create_future(),
+            asyncio.get_running_loop().create_future(),
             now,
             now + timeout if timeout else float("inf"),
             None,
@@ -308,17 +324,19 @@ class Engine:
             now - decode_ms / 1e3,
             sizes or [],
         )
+        self._put(item)
+        return item.future
+
+    def _put(self, item: _Item) -> None:
         self._queue.append(item)
-        self._waiting += n
+        self._waiting += item.n
         if not self._scheduled:
             self._scheduled = True
-            loop.call_soon(self._run)
-        return item.future
+            asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
         """One batch, then back to the loop, which reads what has come in the meantime."""
         batch, count, now = [], 0, time.perf_counter()
-        self._entered = 0
         if self._since:
             self._reading, self._previous, self._since = now - self._since, self._since, 0.0
         if self._refused > HEAVY * self._taken:

@@ -17,12 +17,12 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 from starlette.datastructures import QueryParams
 
-from cvprod.serving import metrics, suspect
-from cvprod.serving.api import shedding
+from cvprod.serving import images, metrics, suspect
+from cvprod.serving.api import plain, shedding
 from cvprod.serving.api.fastapi_app import make_api
 from cvprod.serving.api.forms import unsupported
 from cvprod.serving.context import Context
-from cvprod.serving.engine import Engine
+from cvprod.serving.engine import LARGE, Engine, Result
 from cvprod.serving.errors import MEDIA_TYPE, ServiceError
 from cvprod.serving.jobs import Store
 from cvprod.serving.logs import log
@@ -30,7 +30,7 @@ from cvprod.serving.settings import Settings
 from cvprod.serving.tracing import trace_id
 from cvprod.serving.verdict import InspectionOfOne, ModelInfo, Picture, encode
 
-REQUEST_ID = re.compile(shedding.NAME)
+REQUEST_ID = re.compile(plain.NAME)
 _OPEN = (
     "/healthz",
     "/readyz",
@@ -73,23 +73,14 @@ class App(Context):
         request_id = given.decode() if REQUEST_ID.fullmatch(given) else self.new_id()
         path = scope["path"]
         if path == "/v1/inspect" and scope["method"] == "POST" and self._is_raw(headers):
-            route, images = self._inspect_route, 1
+            more: tuple[tuple[bytes, bytes], ...] = ()
             try:
-                code, body, more = 200, await self._inspect(scope, headers, receive, request_id, start), ()
+                code, body = 200, await self._inspect(scope, headers, receive, request_id, start)
                 kind = b"application/json"
-            except ServiceError as problem:
-                code, body, kind, more = (
-                    problem.status,
-                    problem.body(request_id),
-                    MEDIA_TYPE.encode(),
-                    self._problem(problem),
-                )
-                images = 0
-            except Exception:
-                log.exception("fault", extra={"event": "fault", "request_id": request_id, "route": path})
-                problem = ServiceError("internal")
-                code, body, kind, more = 500, problem.body(request_id), MEDIA_TYPE.encode(), self._problem(problem)
-                images = 0
+            except Exception as error:
+                problem = self.problem(error, request_id, path)
+                code, body, more = problem.status, problem.body(request_id), self.headers_of(problem)
+                kind = MEDIA_TYPE.encode()
             await send(
                 {
                     "type": "http.response.start",
@@ -103,20 +94,30 @@ class App(Context):
                 }
             )
             await send({"type": "http.response.body", "body": body})
-            self._account(route, code, start, request_id, headers.get(b"traceparent", b""), images)
+            parent = headers.get(b"traceparent", b"")
+            self.account(self.inspect_route, code, start, request_id, parent, int(code == 200))
             return
         await self._through(scope, receive, send, headers, request_id, start)
 
-    def refuse(self, data: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-        """At the door: the answer to what a connection has just read, or nothing if it is to be let in.
+    def plain(self, data: bytes) -> plain.Head | None:
+        """What a connection has just read, if that begins with one plain picture, to be taken by the short way."""
+        head = None if self._cross_origin else plain.parse(data)
+        return head if head is not None and head.length <= min(LARGE, self.settings.max_body_bytes) else None
+
+    def refuse(self, head: plain.Head, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """At the door: the answer to a plain picture that has just been read, or nothing if it is to be let in.
 
         headers: those that every answer gets. Counted and logged later, by `count_refused`.
         """
-        head = None if self._cross_origin else shedding.plain(data)
-        if head is None or (wait := self.engine.turned_away()) is None:
+        if (wait := self.engine.turned_away()) is None:
             return b""
         self._refused += 1
-        return shedding.refusal(shedding.request_id(head) or self.new_id().encode(), wait, headers)
+        return shedding.refusal((head.request_id() or self.new_id()).encode(), wait, headers)
+
+    @staticmethod
+    def is_large(picture: bytes) -> bool:
+        """Whether it takes a thread to decode it: then it goes the normal way."""
+        return images.claimed(picture) > LARGE
 
     @staticmethod
     def _is_raw(headers: dict[bytes, bytes]) -> bool:
@@ -124,13 +125,23 @@ class App(Context):
         return not kind.startswith("multipart/")
 
     @staticmethod
-    def _problem(problem: ServiceError) -> tuple[tuple[bytes, bytes], ...]:
+    def problem(error: BaseException, request_id: str, path: str) -> ServiceError:
+        """What the caller is told of an error; logged where the fault is ours."""
+        if isinstance(error, ServiceError):
+            return error
+        log.error("fault", exc_info=error, extra={"event": "fault", "request_id": request_id, "route": path})
+        return ServiceError("internal")
+
+    @staticmethod
+    def headers_of(problem: ServiceError) -> tuple[tuple[bytes, bytes], ...]:
+        """Those that its answer gets; the problem is counted."""
         metrics.REJECTED.labels(problem.slug).inc()
         return tuple((name.lower().encode(), value.encode()) for name, value in problem.headers.items())
 
-    def _account(
+    def account(
         self, route: metrics.Route, code: int, start: float, request_id: str, parent: bytes = b"", images: int = 0
     ) -> None:
+        """Count an answer, and log it; after it has been sent."""
         seconds = time.perf_counter() - start
         route.done(code, seconds)
         if code >= 500 and self.watchers:
@@ -155,24 +166,30 @@ class App(Context):
     async def _inspect(
         self, scope: dict, headers: dict[bytes, bytes], receive: Callable, request_id: str, start: float
     ) -> bytes:
-        key = self.identify(headers, scope) if self.guarded else None
-        kind = headers.get(b"content-type", b"application/octet-stream").decode("latin-1").lower()
-        if not kind.startswith(_RAW):
-            raise unsupported(kind)
-        probabilities = bool(scope["query_string"]) and self._wants_probabilities(scope["query_string"])
+        caller, probabilities = self.asked(headers, scope["query_string"], scope.get("client"))
         body = await self.read_body(headers, receive)
         if not body:
             raise ServiceError("body-empty")
         result = await self.engine.inspect((body,), timeout=self.timeout(headers))
+        parent = headers.get(b"traceparent", b"")
+        return self.said(result, start, request_id, parent, caller, probabilities=probabilities)
+
+    def asked(self, headers: dict[bytes, bytes], query: bytes, client: tuple[str, int] | None) -> tuple[str, bool]:
+        """Who asks, by the name of its key, and whether for the probability of each class. Raises ServiceError."""
+        key = self.identify(headers, {"client": client}) if self.guarded else None
+        kind = headers.get(b"content-type", b"application/octet-stream").decode("latin-1").lower()
+        if not kind.startswith(_RAW):
+            raise unsupported(kind)
+        return key.name if key else "", bool(query) and self._wants_probabilities(query)
+
+    def said(
+        self, result: Result, start: float, request_id: str, parent: bytes, caller: str, *, probabilities: bool
+    ) -> bytes:
+        """The answer to one picture, as JSON. Raises InvalidImage."""
         if result.faults:
             raise result.faults[0]
         (verdict,) = self.judged(
-            result,
-            route="/v1/inspect",
-            received=start,
-            request_id=request_id,
-            traceparent=headers.get(b"traceparent", b""),
-            caller=key.name if key else "",
+            result, route="/v1/inspect", received=start, request_id=request_id, traceparent=parent, caller=caller
         )
         assert verdict is not None
         answer = InspectionOfOne(
@@ -221,9 +238,7 @@ class App(Context):
                 scope["state"]["key"] = self.identify(headers, scope, need)
             await self.api(scope, receive, watched)
         except Exception as error:
-            problem = error if isinstance(error, ServiceError) else ServiceError("internal")
-            if not isinstance(error, ServiceError):
-                log.exception("fault", extra={"event": "fault", "request_id": request_id, "route": path})
+            problem = self.problem(error, request_id, path)
             if not begun:  # else FastAPI has told the caller already
                 code = problem.status
                 body = problem.body(request_id, told_as_error=path.startswith("/v2"))
@@ -235,7 +250,7 @@ class App(Context):
                             (b"content-type", MEDIA_TYPE.encode()),
                             (b"content-length", b"%d" % len(body)),
                             (b"x-request-id", request_id.encode()),
-                            *self._problem(problem),
+                            *self.headers_of(problem),
                         ],
                     }
                 )
@@ -244,4 +259,4 @@ class App(Context):
         route = self._routes.get(template)
         if route is None:
             route = self._routes[template] = metrics.Route(template)
-        self._account(route, code, start, request_id, headers.get(b"traceparent", b""))
+        self.account(route, code, start, request_id, headers.get(b"traceparent", b""))

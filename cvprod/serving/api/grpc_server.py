@@ -21,7 +21,7 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from cvprod.serving import frames, metrics
-from cvprod.serving.api import oip, shedding
+from cvprod.serving.api import oip, plain
 from cvprod.serving.context import Context
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.logs import log
@@ -58,7 +58,7 @@ def address(peer: str) -> str:
 def request_id(headers: dict[bytes, bytes]) -> str:
     """What the caller calls this request, or nothing; as X-Request-Id over HTTP."""
     given = headers.get(b"x-request-id", b"")
-    return given.decode() if re.fullmatch(shedding.NAME, given) else ""
+    return given.decode() if re.fullmatch(plain.NAME, given) else ""
 
 
 class Service:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
 from cvprod.serving import verdict
-from cvprod.serving.api import pages, shedding
+from cvprod.serving.api import pages, plain
 from cvprod.serving.errors import KINDS, MEDIA_TYPE
 
 
@@ -55,7 +55,7 @@ BODY = {
             "in": "header",
             "required": False,
             "description": "comes back in the answer and in the log",
-            "schema": {"type": "string", "pattern": f"^{shedding.NAME.decode()}$"},
+            "schema": {"type": "string", "pattern": f"^{plain.NAME.decode()}$"},
         },
         {
             "name": "X-Timeout-Ms",

@@ -31,6 +31,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from cvprod.serving import logs, metrics
 from cvprod.serving.api.app import App
+from cvprod.serving.api.exchange import Exchange
 from cvprod.serving.engine import Engine
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.jobs import Runner
@@ -210,21 +211,55 @@ class Worker:
                 self.replayed = False  # the head is fed to the parser once more
                 self.heading = self.fresh = False  # within a request's head; which began in what was read last
                 self.head = self.fed = 0  # bytes of the head: as it was understood, and as it came
+                self.parts: list[bytes] = []  # of a plain picture that has not come wholly yet...
+                self.missing = 0  # ...and the bytes that are still to come
                 self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
             def data_received(self, data: bytes) -> None:
                 if self.transport.drop(data):
                     return
                 worker.engine.touch()
-                self.arrived = time.perf_counter()
-                if self.began is None or self.silent:
-                    self.silent = False
-                    if self.idle() and (answer := worker.app.refuse(data, worker.state.default_headers)):
-                        self.began = None
-                        self.transport.write(answer)
-                        self.on_response_complete()
+                if self.parts:
+                    self.parts.append(data)
+                    self.missing -= len(data)
+                    if self.missing > 0:
                         return
-                    self.began = loop.time()
+                    data, self.parts = b"".join(self.parts), []
+                    if self.missing == 0 and self.take(data):
+                        return
+                else:
+                    self.arrived = time.perf_counter()
+                    if self.began is None or self.silent:
+                        self.silent = False
+                        self.began = loop.time()
+                        if self.idle() and (head := worker.app.plain(data)):
+                            self.plain, self.missing = head, head.size + head.length - len(data)
+                            if self.missing > 0:
+                                self._unset_keepalive_if_required()
+                                self.parts = [data]
+                                return
+                            if self.missing == 0 and self.take(data):
+                                return
+                self.read(data)
+
+            def take(self, data: bytes) -> bool:
+                """Answer a plain picture, which is all that has come; False if it needs the normal way."""
+                picture = data[self.plain.size :]
+                self._unset_keepalive_if_required()
+                if answer := worker.app.refuse(self.plain, worker.state.default_headers):
+                    self.began = None
+                    self.transport.write(answer)
+                    self.on_response_complete()
+                    return True
+                if worker.app.is_large(picture):
+                    return False
+                self.began = None
+                self.cycle = Exchange(worker.app, self, self.plain, self.arrived)
+                self.cycle.begin(picture)
+                return True
+
+            def read(self, data: bytes) -> None:
+                """What the parser is to understand."""
                 self.fresh = False
                 self.feed(data)
                 # A header without an end is understood only once it has one.
@@ -352,6 +387,9 @@ class Worker:
                     self.transport.end()
 
             def shutdown(self) -> None:
+                if self.parts:
+                    data, self.parts = b"".join(self.parts), []
+                    self.read(data)
                 if self.cycle is None or self.cycle.response_complete:
                     self.transport.end()
                 else:

