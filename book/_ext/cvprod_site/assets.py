@@ -66,7 +66,7 @@ FONT_FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 
 
 def slim(app, exception: Exception | None) -> None:
-    """After the build: one sheet of what pages use, a font of the icons that they show, scripts that let them answer."""
+    """After the build: one sheet of what pages use, a font of their icons, scripts that let them answer."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
