@@ -128,13 +128,11 @@ def test_a_page_waits_for_one_sheet_and_that_for_no_other(tmp_path):
     assert re.findall(r'url\("(.*?)"\)', text) == [f"../{n}.css.png" for n in ("basic", "pygments", "custom")]
 
 
-def test_the_themes_script_looks_for_blocks_that_scroll_a_few_at_a_time():
-    script = (assets.THEME / assets.SCRIPT).read_text()
-    changed = assets.calm(script)
-    assert (
-        changed.startswith("function tabStops(") and changed.count("setTimeout(tabStops,0,all,e=>e.scrollWidth>") == 1
-    )
-    assert assets.calm("let a = 1") == "let a = 1" and assets.calm(changed) == changed
+def test_the_themes_script_asks_only_near_the_screen_what_scrolls():
+    changed = assets.patient((assets.THEME / assets.SCRIPT).read_text())
+    assert "near.map(e => e.scrollWidth>e.clientWidth||" in changed and "tabIndex=e." not in changed
+    assert changed.count(".forEach(block=>tabStops.observe(block))") == 1
+    assert assets.patient("let a = 1") == "let a = 1" and assets.patient(changed) == changed
 
 
 def test_icon_font_holds_what_is_used_and_is_small(tmp_path):

@@ -51,16 +51,14 @@ SHEETS = (
 )
 ADDRESS = re.compile(r"""url\(\s*(['"]?)(?!data:|#|/|[a-z]+:)([^'")]+)\1\s*\)""")
 #: The theme's script asks every block whether it scrolls, so that the keyboard can stop there, and sets what it found
-#: before it asks the next: the page is laid out once for each, in one go, and answers nobody meanwhile.
+#: before it asks the next: the whole page is laid out, once for each. Here a block is asked near the screen.
 SCRIPT = "scripts/pydata-sphinx-theme.js"
 STOPS = re.compile(r"\.forEach\((\w)=>\{\1\.tabIndex=([^{}]*\?0:-1)\}\)")
-CALMLY = """function tabStops(blocks, stop, from = 0) {
-  const begun = performance.now(), found = [];
-  while (from + found.length < blocks.length && performance.now() - begun < 10)
-    found.push(stop(blocks[from + found.length]));
-  found.forEach((index, k) => { blocks[from + k].tabIndex = index; });
-  if (from + found.length < blocks.length) setTimeout(tabStops, 0, blocks, stop, from + found.length);
-}
+NEAR = """const tabStops = new IntersectionObserver(entries => {
+  const near = entries.filter(entry => entry.isIntersecting).map(entry => entry.target);
+  const stops = near.map(BLOCK => STOP);
+  near.forEach((block, k) => { block.tabIndex = stops[k]; tabStops.unobserve(block); });
+}, {rootMargin: "100%"});
 """
 FONT_FACE = re.compile(r"@font-face\{[^}]*Font Awesome[^}]*\}")
 
@@ -85,7 +83,7 @@ def slim(app, exception: Exception | None) -> None:
     (static / SHEET).write_text(sheet, encoding="utf-8")
     bundle(static, used)
     script = static / SCRIPT
-    script.write_text(calm(script.read_text(encoding="utf-8")), encoding="utf-8")
+    script.write_text(patient(script.read_text(encoding="utf-8")), encoding="utf-8")
     for path in (*static.rglob("*.css"), *static.rglob("*.js")):
         text = path.read_text(encoding="utf-8")
         trimmed = re.sub(r"\n?(?:/\*|//)# sourceMappingURL=.*", "", text)
@@ -109,10 +107,14 @@ def bundle(static: Path, used: set[str]) -> None:
     (static / BUNDLE).write_text(re.sub(r"\n\s*", "\n", text), encoding="utf-8")
 
 
-def calm(script: str) -> str:
-    """The theme's script, which looks for blocks that scroll a few at a time; as it was where it does not do so."""
-    changed, times = STOPS.subn(r".forEach((\1,k,all)=>{k||setTimeout(tabStops,0,all,\1=>\2)})", script)
-    return CALMLY + changed if times else script
+def patient(script: str) -> str:
+    """The theme's script, which asks only near the screen what scrolls; as it was where it does not ask."""
+    found = STOPS.search(script)
+    if not found:
+        return script
+    return NEAR.replace("BLOCK", found[1]).replace("STOP", found[2]) + STOPS.sub(
+        ".forEach(block=>tabStops.observe(block))", script
+    )
 
 
 def mark(app, pagename: str, templatename: str, context: dict, doctree: object) -> None:
