@@ -1,0 +1,2 @@
+def choose(rows, limits, eur_per_hour):
+    return None

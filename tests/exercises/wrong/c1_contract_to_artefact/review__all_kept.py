@@ -1,0 +1,2 @@
+def review(old, facts, best):
+    return dict.fromkeys(old.limits(), "kept")

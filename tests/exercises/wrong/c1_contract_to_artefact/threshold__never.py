@@ -1,0 +1,2 @@
+def threshold(score, defect, trained, recall, rejects):
+    pass

@@ -1,0 +1,2 @@
+def write(said):
+    return contract.load_contract().model_dump(exclude_none=True, exclude={"own", "classes"})
