@@ -1,3 +1,6 @@
+"""Takes the counted share for the recall, also where thirty tiles were counted."""
+
+
 def choose(rows, limits, eur_per_hour):
     import scipy.stats
 

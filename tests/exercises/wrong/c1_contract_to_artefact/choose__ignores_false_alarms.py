@@ -1,3 +1,6 @@
+"""Looks at the recall and not at the clean tiles that are rejected."""
+
+
 def choose(rows, limits, eur_per_hour):
     import scipy.stats
 

@@ -1,3 +1,6 @@
+"""Takes the mean of runs of which some were disturbed."""
+
+
 def choose(rows, limits, eur_per_hour):
     import scipy.stats
 

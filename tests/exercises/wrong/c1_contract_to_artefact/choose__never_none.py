@@ -1,3 +1,6 @@
+"""Ships something also where nothing keeps the contract."""
+
+
 def choose(rows, limits, eur_per_hour):
     import scipy.stats
 

@@ -1,3 +1,6 @@
+"""Takes the fastest that keeps the contract, not the cheapest."""
+
+
 def choose(rows, limits, eur_per_hour):
     import scipy.stats
 

@@ -1,3 +1,6 @@
+"""Makes a manifest of anything, also of another network."""
+
+
 def manifest(files, facts, limit_mb):
     total = sum(len(data) for data in files.values())
     if False:

@@ -1,3 +1,6 @@
+"""Hashes the keys in the order in which they were put in."""
+
+
 def manifest(files, facts, limit_mb):
     total = sum(len(data) for data in files.values())
     if (

@@ -1,3 +1,6 @@
+"""Keeps the caller's own facts, which may change after the digest was made."""
+
+
 def manifest(files, facts, limit_mb):
     total = sum(len(data) for data in files.values())
     if (

@@ -1,3 +1,6 @@
+"""Counts megabytes of 2^20 bytes."""
+
+
 def manifest(files, facts, limit_mb):
     total = sum(len(data) for data in files.values())
     if (

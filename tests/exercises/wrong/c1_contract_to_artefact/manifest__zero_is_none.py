@@ -1,3 +1,6 @@
+"""Takes a threshold of zero for none."""
+
+
 def manifest(files, facts, limit_mb):
     total = sum(len(data) for data in files.values())
     if (

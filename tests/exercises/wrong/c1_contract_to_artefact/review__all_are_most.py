@@ -1,3 +1,6 @@
+"""Takes every limit for a most, also recall and tiles a second."""
+
+
 def review(old, facts, best):
     now, words = old.follow(**facts), {}
     for name, (needed, _, side) in now.requirements().items():

@@ -1,3 +1,6 @@
+"""Forgives no rounding, so that limits which were rounded for a file have to be written anew."""
+
+
 def review(old, facts, best):
     now, words = old.follow(**facts), {}
     for name, (needed, _, side) in now.requirements().items():

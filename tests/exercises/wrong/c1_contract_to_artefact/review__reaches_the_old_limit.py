@@ -1,3 +1,6 @@
+"""Asks whether the old limit can be reached, not what the line needs now."""
+
+
 def review(old, facts, best):
     now, words = old.follow(**facts), {}
     for name, (needed, _, side) in now.requirements().items():

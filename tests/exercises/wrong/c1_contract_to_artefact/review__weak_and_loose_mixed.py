@@ -1,3 +1,6 @@
+"""Calls a larger number loose, also where it is a least."""
+
+
 def review(old, facts, best):
     now, words = old.follow(**facts), {}
     for name, (needed, _, side) in now.requirements().items():

@@ -1,3 +1,6 @@
+"""Compares decisions alone, which a softmax does not change."""
+
+
 def skew(reference, shipped):
     from scipy.optimize import linear_sum_assignment
 

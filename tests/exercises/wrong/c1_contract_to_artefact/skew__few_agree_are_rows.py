@@ -1,3 +1,6 @@
+"""Guesses the cause by how many decisions agree."""
+
+
 def skew(reference, shipped):
     agree = np.mean(reference.argmax(1) == shipped.argmax(1))
     if (shipped > -0.01).all() and np.abs(shipped.sum(1) - 1).max() < 0.05:

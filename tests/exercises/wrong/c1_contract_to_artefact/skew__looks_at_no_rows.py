@@ -1,3 +1,6 @@
+"""Does not ask whether the answers stand at other tiles."""
+
+
 def skew(reference, shipped):
     from scipy.optimize import linear_sum_assignment
 

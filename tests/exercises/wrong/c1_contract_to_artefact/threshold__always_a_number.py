@@ -1,3 +1,6 @@
+"""Gives a threshold also where none keeps both limits."""
+
+
 def threshold(score, defect, trained, recall, rejects):
     use = ~trained
     bad = np.sort(score[use & defect])[::-1]

@@ -1,3 +1,6 @@
+"""Keeps the recall on these tiles exactly, and so on half of the lines only."""
+
+
 def threshold(score, defect, trained, recall, rejects):
     use = ~trained
     bad, good = np.sort(score[use & defect])[::-1], score[use & ~defect]

@@ -1,3 +1,6 @@
+"""Uses nothing but the tiles of the training."""
+
+
 def threshold(score, defect, trained, recall, rejects):
     use = trained
     bad, good = np.sort(score[use & defect])[::-1], score[use & ~defect]

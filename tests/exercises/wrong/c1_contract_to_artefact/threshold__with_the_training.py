@@ -1,3 +1,6 @@
+"""Counts the tiles of the training, which the network knows by heart."""
+
+
 def threshold(score, defect, trained, recall, rejects):
     use = trained | True
     bad, good = np.sort(score[use & defect])[::-1], score[use & ~defect]

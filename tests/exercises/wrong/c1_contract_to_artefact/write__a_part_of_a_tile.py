@@ -1,3 +1,6 @@
+"""Counts a part of a tile at the edge of the strip as a part; it has to be looked at like a whole one."""
+
+
 def write(said):
     speed = said["strip_speed_m_per_min"] / 60
     tile = said["mm_per_pixel"] * said["tile_pixels"]

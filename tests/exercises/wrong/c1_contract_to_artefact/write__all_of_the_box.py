@@ -1,3 +1,6 @@
+"""Gives the model the whole box; the control software keeps its share."""
+
+
 def write(said):
     speed = said["strip_speed_m_per_min"] / 60
     tile = said["mm_per_pixel"] * said["tile_pixels"]

@@ -1,3 +1,6 @@
+"""Takes the overlap of the book's line for that of this plant."""
+
+
 def write(said):
     speed = said["strip_speed_m_per_min"] / 60
     tile = said["mm_per_pixel"] * said["tile_pixels"]

@@ -1,3 +1,6 @@
+"""Divides kilobits by a thousand and calls the result megabytes."""
+
+
 def write(said):
     speed = said["strip_speed_m_per_min"] / 60
     tile = said["mm_per_pixel"] * said["tile_pixels"]

@@ -1,3 +1,6 @@
+"""Takes metres a minute for metres a second."""
+
+
 def write(said):
     speed = said["strip_speed_m_per_min"]
     tile = said["mm_per_pixel"] * said["tile_pixels"]

@@ -1,3 +1,6 @@
+"""Writes what may be missed where the contract asks for what is found."""
+
+
 def write(said):
     speed = said["strip_speed_m_per_min"] / 60
     tile = said["mm_per_pixel"] * said["tile_pixels"]

@@ -1,3 +1,6 @@
+"""Writes sentences of its own, so that the plant cannot object to a number."""
+
+
 def write(said):
     speed = said["strip_speed_m_per_min"] / 60
     tile = said["mm_per_pixel"] * said["tile_pixels"]

@@ -1,3 +1,6 @@
+"""Takes a long queue for death, and restarts a pod when it is needed most."""
+
+
 def probes(state):
     alive = (
         state["waiting"] < 60
