@@ -291,7 +291,17 @@ def services(seed: int) -> list[Case]:
     return found
 
 
-def judge(attack: Callable[[Service], Awaitable[set[str]]], case: Case, most: int = 3000, seconds: float = 60.0) -> str:
+class Door:
+    """What a caller sees of a service: `ask`, `max_batch` and `places`."""
+
+    def __init__(self, service: Service) -> None:
+        async def ask(image: int) -> int:
+            return await service.ask(image)
+
+        self.ask, self.max_batch, self.places = ask, service.max_batch, service.places
+
+
+def judge(attack: Callable[[Door], Awaitable[set[str]]], case: Case, most: int = 3000, seconds: float = 60.0) -> str:
     """What is wrong with an attack on a service, or "".
 
     It may send `most` requests and take so many virtual seconds.
@@ -299,7 +309,7 @@ def judge(attack: Callable[[Service], Awaitable[set[str]]], case: Case, most: in
 
     async def main() -> tuple[set[str], int]:
         service = case.make()
-        return set(await attack(service)), service.asked
+        return set(await attack(Door(service))), service.asked
 
     try:
         said, asked = run(main, seconds)
