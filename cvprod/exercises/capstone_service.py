@@ -1,8 +1,8 @@
 """A small live service under virtual time: what the second capstone breaks, mends and carries.
 
 Everything here runs on asyncio, on a clock that jumps to the next timer, so that a minute of load takes
-milliseconds and a busy computer changes nothing. `services` makes healthy and faulty batchers, `lives` what probes see of
-a pod, `Pod` one that is to be drained, and `overload` the load that an admission rule has to carry.
+milliseconds and a busy computer changes nothing. `services` makes healthy and faulty batchers, `lives` what probes see
+of a pod, `Pod` is one that is to be drained, and `overload` draws the load that an admission rule has to carry.
 """
 
 from __future__ import annotations
@@ -27,14 +27,12 @@ class Refused(Exception):
 
 
 class _Jump(selectors.SelectSelector):
-    """Waits by moving the clock. Where nobody would ever wake up it raises, in place of hanging."""
+    """Waits by moving the clock."""
 
     now = 0.0
 
     def select(self, timeout=None):
-        if timeout is None:
-            raise RuntimeError("everybody waits for somebody else: nothing would ever happen again")
-        self.now += max(0.0, timeout)
+        self.now += max(0.0, timeout or 0.0)
         return super().select(0)
 
 
@@ -50,7 +48,7 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 def run(main: Callable[[], Awaitable[Result]], limit_s: float = 600.0) -> Result:
     """Result of `await main()` on a loop of its own, in a thread of its own, with a clock that starts at 0 and jumps.
 
-    Raises TimeoutError after limit_s virtual seconds, and RuntimeError where everybody waits and no timer is left.
+    Raises TimeoutError after limit_s virtual seconds, which come at once where everybody waits for somebody else.
     """
 
     async def inside() -> Result:
@@ -293,7 +291,17 @@ def services(seed: int) -> list[Case]:
     return found
 
 
-def judge(attack: Callable[[Service], Awaitable[set[str]]], case: Case, most: int = 3000, seconds: float = 60.0) -> str:
+class Door:
+    """What a caller sees of a service: `ask`, `max_batch` and `places`."""
+
+    def __init__(self, service: Service) -> None:
+        async def ask(image: int) -> int:
+            return await service.ask(image)
+
+        self.ask, self.max_batch, self.places = ask, service.max_batch, service.places
+
+
+def judge(attack: Callable[[Door], Awaitable[set[str]]], case: Case, most: int = 3000, seconds: float = 60.0) -> str:
     """What is wrong with an attack on a service, or "".
 
     It may send `most` requests and take so many virtual seconds.
@@ -301,7 +309,7 @@ def judge(attack: Callable[[Service], Awaitable[set[str]]], case: Case, most: in
 
     async def main() -> tuple[set[str], int]:
         service = case.make()
-        return set(await attack(service)), service.asked
+        return set(await attack(Door(service))), service.asked
 
     try:
         said, asked = run(main, seconds)
@@ -355,8 +363,8 @@ def lives(seed: int) -> list[tuple[dict, bool, bool]]:
 
     What it knows: `loaded` (the model is there and warm), `failed` (None, or why it could not be loaded), `draining`,
     `waiting` (requests), `oldest_s` (age of the oldest of them), `running_s` (age of the run that computes, 0 without),
-    `silent_s` (since the last answer), `cpu` (share), `refused` (share of the requests), `archive_up` (a service that it
-    asks for records of the coil; it answers without them, too).
+    `silent_s` (since the last answer), `cpu` (share), `refused` (share of the requests), `archive_up` (a service that
+    it asks for records of the coil; it answers without them, too).
     """
     rng = np.random.default_rng(seed)
     quiet = {"loaded": True, "failed": None, "draining": False, "waiting": 0, "oldest_s": 0.0, "running_s": 0.0}
@@ -395,7 +403,9 @@ def lives(seed: int) -> list[tuple[dict, bool, bool]]:
                 state, able = busy(1.0, 0.2) | {"draining": True}, False  # its door closes
             told.append((state, able, lost))
 
-    middle = list(rng.permutation(["idle", "overload", "large", "archive", "work", rng.choice(["hang", "dead", "fail"])]))
+    middle = list(
+        rng.permutation(["idle", "overload", "large", "archive", "work", rng.choice(["hang", "dead", "fail"])])
+    )
     for name in ["load", *middle]:
         phase(str(name))
         if name in ("hang", "dead", "fail"):
@@ -408,8 +418,8 @@ def kubelet(probes: Callable[[dict], tuple[bool, bool]], seed: int, per_s: int =
     """What comes of a pod whose (ready, live) is `probes` of what it knows of itself, asked each second.
 
     Three times not live in a row restarts it. Counts requests `sent` and `lost` (to a pod that cannot answer),
-    `turned_away` (it could have answered), restarts `for_nothing`, and seconds that it `hung` beyond ten in a state that
-    only a restart ends.
+    `turned_away` (it could have answered), restarts `for_nothing`, and seconds that it `hung` beyond ten in a state
+    that only a restart ends.
     """
     seen, dead, hopeless, restarted = Counter(), 0, 0, False
     for state, able, lost in lives(seed):
@@ -506,7 +516,13 @@ def retire(drain: Callable[[Pod], Awaitable[None]], seed: int, *, endless: bool 
         for task in tasks + sending:
             task.cancel()
         spare = state["ended"] - (start if endless else max(start, min(state["last"], state["ended"])))
-        return {"lost": pod.lost - endless, "killed": killed, "spare_s": spare, "grace_s": pod.grace_s, "poll_s": pod.poll_s}
+        return {
+            "lost": pod.lost - endless,
+            "killed": killed,
+            "spare_s": spare,
+            "grace_s": pod.grace_s,
+            "poll_s": pod.poll_s,
+        }
 
     return run(main)
 
@@ -551,7 +567,9 @@ def overload(seed: int) -> Line:
     max_batch, base, image = int(rng.integers(4, 17)), float(rng.uniform(0.5, 3)), float(rng.uniform(0.3, 1.5))
     slower = float(rng.uniform(1.2, 1.8))
     full = slower * (base + max_batch * image)
-    return Line(seed, float(rng.choice([rng.uniform(1.4, 2), rng.uniform(2.5, 6)])) * full, max_batch, base, image, slower)
+    return Line(
+        seed, float(rng.choice([rng.uniform(1.4, 2), rng.uniform(2.5, 6)])) * full, max_batch, base, image, slower
+    )
 
 
 def carry(admission, line: Line) -> dict:

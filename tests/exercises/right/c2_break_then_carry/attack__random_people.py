@@ -18,7 +18,9 @@ async def attack(service):
         return False
 
     for _ in range(150):
-        for _ in range(int(rng.choice([1, 2, 3, service.max_batch, 2 * service.max_batch], p=[0.5, 0.2, 0.1, 0.1, 0.1]))):
+        for _ in range(
+            int(rng.choice([1, 2, 3, service.max_batch, 2 * service.max_batch], p=[0.5, 0.2, 0.1, 0.1, 0.1]))
+        ):
             image = -1 if rng.random() < 0.2 else next(fresh)
             tasks.append(asyncio.ensure_future(one(image, rng.choice([0.001, 0.01, 1.01, 1.01]))))
         await asyncio.sleep(float(rng.choice([0.0, 0.002, 0.01, 0.2])))

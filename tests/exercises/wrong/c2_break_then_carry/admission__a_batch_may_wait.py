@@ -1,3 +1,6 @@
+"""Lets one batch wait, whatever budget and run time are."""
+
+
 class Admission:
     def __init__(self, budget_ms, max_batch):
         self.budget, self.most, self.seen = budget_ms, max_batch, {}

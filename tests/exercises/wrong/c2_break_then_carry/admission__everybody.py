@@ -1,1 +1,3 @@
+"""Lets everybody in."""
+
 Admission = Everybody

@@ -1,3 +1,6 @@
+"""Forgets that the run before has to end first."""
+
+
 class Admission:
     def __init__(self, budget_ms, max_batch):
         self.budget, self.most, self.seen = budget_ms, max_batch, {}

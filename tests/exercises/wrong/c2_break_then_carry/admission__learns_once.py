@@ -1,3 +1,6 @@
+"""Learns run times from the first runs, and pictures become larger afterwards."""
+
+
 class Admission:
     def __init__(self, budget_ms, max_batch):
         self.budget, self.most, self.seen = budget_ms, max_batch, {}

@@ -1,3 +1,6 @@
+"""Uses less than half of the budget, and refuses whom it could have served."""
+
+
 class Admission:
     def __init__(self, budget_ms, max_batch):
         self.budget, self.most, self.seen = budget_ms, max_batch, {}

@@ -1,2 +1,5 @@
+"""Accuses every service of everything."""
+
+
 async def attack(service):
     return {"lost", "swapped", "leaks"}

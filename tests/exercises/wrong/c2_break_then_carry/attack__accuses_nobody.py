@@ -1,2 +1,5 @@
+"""Accuses nobody."""
+
+
 async def attack(service):
     return set()

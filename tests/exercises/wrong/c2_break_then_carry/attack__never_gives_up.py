@@ -1,3 +1,6 @@
+"""Sends patient callers only, so that what those who leave take along is not seen."""
+
+
 async def attack(service):
     broken, size, fresh = set(), service.max_batch, iter(range(1, 100_000))
 

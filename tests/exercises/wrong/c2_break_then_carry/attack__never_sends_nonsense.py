@@ -1,3 +1,6 @@
+"""Sends good images only, so that what a bad one does to its neighbours is not seen."""
+
+
 async def attack(service):
     broken, size, fresh = set(), service.max_batch, iter(range(1, 100_000))
 

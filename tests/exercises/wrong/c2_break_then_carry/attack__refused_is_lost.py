@@ -1,3 +1,6 @@
+"""Takes an honest refusal for a lost request."""
+
+
 async def attack(service):
     broken, size, fresh = set(), service.max_batch, iter(range(1, 100_000))
 

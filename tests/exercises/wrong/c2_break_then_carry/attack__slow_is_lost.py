@@ -1,3 +1,6 @@
+"""Calls a request lost before the promise has run out."""
+
+
 async def attack(service):
     broken, size, fresh = set(), service.max_batch, iter(range(1, 100_000))
 

@@ -1,1 +1,3 @@
+"""Is the demonstration: a few polite requests at once."""
+
 attack = demonstration

@@ -1,3 +1,6 @@
+"""Sends those who wait away when it closes."""
+
+
 class Batcher:
     def __init__(self, network, max_batch, places):
         self.network, self.max_batch, self.places = network, max_batch, places

@@ -1,3 +1,6 @@
+"""Ends its worker with the first run that fails, and nobody starts another."""
+
+
 class Batcher:
     def __init__(self, network, max_batch, places):
         self.network, self.max_batch, self.places = network, max_batch, places

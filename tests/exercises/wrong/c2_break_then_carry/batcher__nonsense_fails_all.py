@@ -1,3 +1,6 @@
+"""Decodes in the run, so that one bad image fails all of it."""
+
+
 class Batcher:
     def __init__(self, network, max_batch, places):
         self.network, self.max_batch, self.places = network, max_batch, places

@@ -1,3 +1,6 @@
+"""Counts places of those who wait, and not of those who run."""
+
+
 class Batcher:
     def __init__(self, network, max_batch, places):
         self.network, self.max_batch, self.places = network, max_batch, places

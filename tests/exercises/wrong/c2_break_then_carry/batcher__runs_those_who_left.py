@@ -1,3 +1,6 @@
+"""Runs requests of people who left while they waited."""
+
+
 class Batcher:
     def __init__(self, network, max_batch, places):
         self.network, self.max_batch, self.places = network, max_batch, places

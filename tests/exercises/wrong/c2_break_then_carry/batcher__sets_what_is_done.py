@@ -1,3 +1,6 @@
+"""Sets the answer of somebody who has left, which raises, and the others never get theirs."""
+
+
 class Batcher:
     def __init__(self, network, max_batch, places):
         self.network, self.max_batch, self.places = network, max_batch, places

@@ -1,3 +1,6 @@
+"""Waits for company with a timer, also when the network is idle."""
+
+
 class Batcher:
     def __init__(self, network, max_batch, places):
         self.network, self.max_batch, self.places = network, max_batch, places

@@ -1,1 +1,3 @@
+"""Closes the door while the balancer still sends."""
+
 drain = at_once

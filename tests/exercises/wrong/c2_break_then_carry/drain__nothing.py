@@ -1,2 +1,5 @@
+"""Says not ready and ends at once."""
+
+
 async def drain(pod):
     pod.ready = False

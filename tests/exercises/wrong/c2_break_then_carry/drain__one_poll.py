@@ -1,3 +1,6 @@
+"""Waits for one poll of the balancer where it needs several."""
+
+
 async def drain(pod):
     start = asyncio.get_running_loop().time()
     pod.ready = False

@@ -1,3 +1,6 @@
+"""Waits for the last request, however long, and is killed."""
+
+
 async def drain(pod):
     pod.ready = False
     await asyncio.sleep(pod.poll_s * pod.misses)

@@ -1,2 +1,5 @@
+"""Says neither ready nor alive whatever happens."""
+
+
 def probes(state):
     return False, False

@@ -1,0 +1,13 @@
+"""Takes every limit for a most, also recall and tiles a second."""
+
+
+def review(old, facts, best):
+    now, words = old.follow(**facts), {}
+    for name, (needed, _, side) in now.requirements().items():
+        limit, need = getattr(old, name).limit, needed.limit
+        over = limit / need if side == "max" else need / limit
+        reached = best[name] <= need
+        words[name] = (
+            "unreachable" if not reached else "too weak" if over > 1.02 else "loose" if over < 0.98 else "kept"
+        )
+    return words
