@@ -4,7 +4,7 @@ Exercises cannot count on a Prometheus. This evaluates one instant, and gives wh
 the two, query by query): counters that begin anew, extrapolated rates, staleness after five minutes, labels matched one
 to one. Of logs it knows `{app="inspection"} | json | event="fault"` inside `count_over_time` and `rate`, as Loki does.
 
-Left out: subqueries, `@`, native histograms, `group_left`, formatting. What is not known is an error, never a guess.
+Left out: `@`, native histograms, labels made by functions. What is not known is an error, never a guess.
 
 Source: the Prometheus documentation, "Querying" (prometheus.io/docs/prometheus/latest/querying), and extrapolatedRate
 of its promql/functions.go.
@@ -148,17 +148,38 @@ class _Parser:
             as_bool = bool(level == 2 and self.accept("bool"))
             matching = self.accept("on", "ignoring")
             names = self.names() if matching else []
-            if self.accept("group_left", "group_right"):
-                raise QueryError("group_left and group_right are not known here; aggregate until the labels match")
-            left = _binary(op, left, self.binary(level + 1), as_bool, matching, names)
+            many = self.accept("group_left", "group_right") if matching else None
+            taken = self.names() if many and self.peek()[1] == "(" else []
+            right = self.binary(level + 1)
+            if many:
+                left = _one_to_many(op, left, right, as_bool, matching == "on", names, many == "group_left", taken)
+            else:
+                left = _binary(op, left, right, as_bool, matching, names)
         return left
+
+    def postfix(self) -> _Node:
+        """An atom, and where a window with a step follows, a subquery over it."""
+        base = self.atom()
+        while self.accept("["):
+            seconds = self.duration()
+            self.expect(":")
+            step = 60.0 if self.peek()[1] == "]" else self.duration()
+            self.expect("]")
+            back = self.offset()
+            base = _subquery(base, seconds, step, back)
+        return base
+
+    def offset(self) -> float:
+        if not self.accept("offset"):
+            return 0.0
+        return (-1 if self.accept("-") else 1) * self.duration()
 
     def unary(self) -> _Node:
         if self.accept("-"):
             inner = self.unary()
             return lambda data, at: _map(inner(data, at), operator.neg)
         self.accept("+")
-        base = self.atom()
+        base = self.postfix()
         if self.accept("^"):  # binds tighter than a sign, and to the right
             return _binary("^", base, self.unary(), False, None, [])
         return base
@@ -214,8 +235,8 @@ class _Parser:
         parts = self.arguments()
         if not how and (how := self.accept("by", "without")):
             labels = self.names()
-        if len(parts) != (2 if name in ("topk", "bottomk") else 1):
-            raise QueryError(f"{name} takes {'a number and ' if name in ('topk', 'bottomk') else ''}one vector")
+        if len(parts) != (2 if name in _WITH_NUMBER else 1):
+            raise QueryError(f"{name} takes {'a number and ' if name in _WITH_NUMBER else ''}one vector")
         return _aggregate(name, parts, how, labels)
 
     def call(self, name: str) -> _Node:
@@ -236,12 +257,12 @@ class _Parser:
                     self.expect(",")
         if self.peek()[1] in ("|", "|=") or (name is None and self.peek()[1] == "["):
             return self.log(matchers)
-        seconds = self.duration() if self.accept("[") else None
-        if seconds is not None:
+        seconds = None
+        if self.peek()[1] == "[" and self.tokens[min(self.k + 2, len(self.tokens) - 1)][1] != ":":
+            self.take()
+            seconds = self.duration()
             self.expect("]")
-        back = 0.0
-        if self.accept("offset"):
-            back = (-1 if self.accept("-") else 1) * self.duration()
+        back = self.offset()
         if name is None:
             raise QueryError(f"{self.text!r}: a metric needs its name; lines of a log need '| json' after the selector")
 
@@ -410,14 +431,87 @@ def _binary(op: str, left: _Node, right: _Node, as_bool: bool, matching: str | N
     return evaluate
 
 
+def _one_to_many(
+    op: str, left: _Node, right: _Node, as_bool: bool, on: bool, names: list[str], many_left: bool, taken: list[str]
+) -> _Node:
+    """`a * on (x) group_left (y) b`: each of many finds its one, and takes the labels y from it."""
+
+    def key(labels: Labels) -> Labels:
+        return tuple(item for item in labels if item[0] != "__name__" and (item[0] in names) == on)
+
+    def evaluate(data: Data, at: float) -> Vector:
+        a, b = left(data, at), right(data, at)
+        if not isinstance(a, list) or not isinstance(b, list) or op in ("and", "or", "unless"):
+            raise QueryError("group_left and group_right are for arithmetic and comparisons of two vectors")
+        many, single = (a, b) if many_left else (b, a)
+        one: dict[Labels, tuple[Labels, float]] = {}
+        for labels, x in single:
+            if key(labels) in one:
+                raise QueryError(
+                    f"{op}: several series of the one side match {dict(key(labels))}; aggregate them first"
+                )
+            one[key(labels)] = labels, x
+        found = []
+        for labels, x in many:
+            if key(labels) not in one:
+                continue
+            other, y = one[key(labels)]
+            more = dict(other)
+            kept = {k: v for k, v in labels if k not in taken} | {k: more[k] for k in taken if k in more}
+            u, v = (x, y) if many_left else (y, x)
+            if op in _ARITHMETIC or as_bool:
+                kept.pop("__name__", None)
+                value = _ARITHMETIC[op](u, v) if op in _ARITHMETIC else float(_COMPARE[op](u, v))
+                found.append((tuple(sorted(kept.items())), value))
+            elif _COMPARE[op](u, v):
+                found.append((tuple(sorted(kept.items())), x))
+        return found
+
+    return evaluate
+
+
+def _subquery(inner: _Node, seconds: float, step: float, back: float) -> _Node:
+    """The inner query at every multiple of the step in the window, as a range."""
+
+    def evaluate(data: Data, at: float) -> _Range:
+        end = at - back
+        series: dict[Labels, tuple[list[float], list[float]]] = {}
+        for k in range(math.floor((end - seconds) / step) + 1, math.floor(end / step) + 1):
+            found = inner(data, k * step)
+            if isinstance(found, _Range):
+                raise QueryError("a subquery is over an instant, such as rate(x[5m])[1h:1m]")
+            for labels, x in found if isinstance(found, list) else [((), found)]:
+                times, values = series.setdefault(_without_name(labels), ([], []))
+                times.append(k * step)
+                values.append(x)
+        return _Range([(labels, t, v) for labels, (t, v) in series.items()], seconds, end)
+
+    return evaluate
+
+
 def _topk(k: float, pairs: Vector, largest: bool) -> Vector:
     return sorted(pairs, key=lambda pair: pair[1], reverse=largest)[: max(0, int(k))]
 
 
+def _deviation(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((x - mean) ** 2 for x in values) / len(values))
+
+
+def _interpolated(q: float, values: Sequence[float]) -> float:
+    if not 0 <= q <= 1:
+        return math.nan if math.isnan(q) else math.copysign(math.inf, q - 0.5)
+    ordered, rank = sorted(values), q * (len(values) - 1)
+    low = math.floor(rank)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] * (1 - (rank - low)) + ordered[high] * (rank - low)
+
+
+_WITH_NUMBER = ("topk", "bottomk", "quantile")
 _AGGREGATE: dict[str, Callable] = {
     "sum": math.fsum, "avg": lambda x: math.fsum(x) / len(x), "min": min, "max": max,
-    "count": lambda x: float(len(x)), "group": lambda x: 1.0, "topk": None, "bottomk": None,
-    "stddev": lambda x: math.sqrt(max(0.0, math.fsum((v - math.fsum(x) / len(x)) ** 2 for v in x) / len(x))),
+    "count": lambda x: float(len(x)), "group": lambda x: 1.0, "stddev": _deviation,
+    **dict.fromkeys(_WITH_NUMBER),
 }  # fmt: skip
 
 
@@ -430,11 +524,13 @@ def _aggregate(name: str, parts: list[_Node], how: str | None, labels: list[str]
         for own, x in vector:
             keep = [item for item in own if (item[0] in labels) == (how == "by") and item[0] != "__name__"]
             groups.setdefault(tuple(keep) if how else (), []).append((own, x))
-        if name in ("topk", "bottomk"):
-            k = parts[0](data, at)
-            if not isinstance(k, float):
+        if name in _WITH_NUMBER:
+            number = parts[0](data, at)
+            if not isinstance(number, float):
                 raise QueryError(f"{name} takes a number first")
-            return [pair for pairs in groups.values() for pair in _topk(k, pairs, name == "topk")]
+            if name == "quantile":
+                return [(key, _interpolated(number, [x for _, x in pairs])) for key, pairs in groups.items()]
+            return [pair for pairs in groups.values() for pair in _topk(number, pairs, name == "topk")]
         return [(key, float(_AGGREGATE[name]([x for _, x in pairs]))) for key, pairs in groups.items()]
 
     return evaluate
@@ -478,6 +574,48 @@ def _over_time(name: str, function: Callable[[Sequence[float]], float]) -> tuple
         return [(labels, float(function(values))) for labels, _, values in window.series if values]
 
     return evaluate, (1,)
+
+
+def _line(name: str, read: Callable[[float, float], float]) -> Callable:
+    """deriv and predict_linear: the least-squares line through the samples, seen from the instant of the query."""
+
+    def evaluate(at: float, window: object, ahead: object = 0.0) -> Vector:
+        if not isinstance(window, _Range) or window.log or not isinstance(ahead, float):
+            raise QueryError(f"{name} takes a range of a gauge, such as {name}(cvprod_memory_bytes[1h])")
+        found = []
+        for labels, times, values in window.series:
+            if len(times) < 2:
+                continue
+            zero = times[0] if name == "deriv" else at
+            x, n = [t - zero for t in times], len(times)
+            mx, my = math.fsum(x) / n, math.fsum(values) / n
+            slope = math.fsum((a - mx) * (b - my) for a, b in zip(x, values, strict=True))
+            slope /= math.fsum((a - mx) ** 2 for a in x)
+            found.append((labels, read(slope, my - slope * mx + slope * ahead)))
+        return found
+
+    return evaluate
+
+
+def _irate(at: float, window: object) -> Vector:
+    if not isinstance(window, _Range) or window.log:
+        raise QueryError("irate takes a range of a counter, such as irate(cvprod_requests_total[5m])")
+    found = []
+    for labels, times, values in window.series:
+        if len(times) > 1:
+            grown = values[-1] - (values[-2] if values[-1] >= values[-2] else 0.0)
+            found.append((labels, grown / (times[-1] - times[-2])))
+    return found
+
+
+def _quantile_over_time(at: float, q: object, window: object) -> Vector:
+    if not isinstance(q, float) or not isinstance(window, _Range) or window.log:
+        raise QueryError("quantile_over_time takes a number and a range")
+    return [(labels, _interpolated(q, values)) for labels, _, values in window.series if values]
+
+
+def _sort(descending: bool) -> Callable:
+    return lambda at, vector: sorted(vector, key=lambda pair: pair[1], reverse=descending)
 
 
 def _histogram_quantile(at: float, q: object, vector: object) -> Vector:
@@ -547,6 +685,12 @@ _FUNCTIONS: dict[str, tuple[Callable, tuple[int, ...]]] = {
     "max_over_time": _over_time("max_over_time", max),
     "count_over_time": _over_time("count_over_time", len),
     "last_over_time": _over_time("last_over_time", lambda v: v[-1]),
+    "stddev_over_time": _over_time("stddev_over_time", _deviation),
+    "present_over_time": _over_time("present_over_time", lambda v: 1.0),
+    "quantile_over_time": (_quantile_over_time, (2,)),
+    "irate": (_irate, (1,)),
+    "deriv": (_line("deriv", lambda slope, there: slope), (1,)),
+    "predict_linear": (_line("predict_linear", lambda slope, there: there), (2,)),
     "changes": _over_time("changes", _moves(operator.ne)),
     "resets": _over_time("resets", _moves(operator.gt)),
     "histogram_quantile": (_histogram_quantile, (2,)),
@@ -555,6 +699,10 @@ _FUNCTIONS: dict[str, tuple[Callable, tuple[int, ...]]] = {
     "vector": (_vector, (1,)),
     "time": (lambda at: at, (0,)),
     "abs": (lambda at, v: _map(v, abs), (1,)),
+    "ceil": (lambda at, v: _map(v, math.ceil), (1,)),
+    "floor": (lambda at, v: _map(v, math.floor), (1,)),
+    "sort": (_sort(False), (1,)),
+    "sort_desc": (_sort(True), (1,)),
     "clamp_min": (_clamp(max), (2,)),
     "clamp_max": (_clamp(min), (2,)),
 }

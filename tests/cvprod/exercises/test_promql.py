@@ -37,6 +37,15 @@ QUERIES = [
     "sum(up) > bool 2",
     "clamp_min(delta(cvprod_memory_bytes[10m]), 0)",
     "rate(cvprod_stage_seconds_sum[15m]) / rate(cvprod_stage_seconds_count[15m])",
+    "sum by (version) (rate(cvprod_requests_total[15m]) * on (instance) group_left (version) cvprod_model_info)",
+    "up * on (instance) group_right (job) sum by (instance, code) (rate(cvprod_requests_total[5m]))",
+    "cvprod_requests_total > on (instance) group_left () (cvprod_queue_images * 1e5)",
+    "deriv(cvprod_memory_bytes[30m])",
+    "predict_linear(cvprod_memory_bytes[30m], 3600)",
+    "irate(cvprod_requests_total[10m])",
+    "quantile(0.9, cvprod_request_seconds_bucket) + quantile(0.2, cvprod_memory_bytes)",
+    "quantile_over_time(0.75, cvprod_memory_bytes[1h]) - stddev_over_time(cvprod_memory_bytes[1h])",
+    "ceil(cvprod_drift_score * 10) + floor(cvprod_drift_score) + 0 * present_over_time(cvprod_drift_score[5m])",
     "stddev(cvprod_memory_bytes) + avg(cvprod_memory_bytes) + min(cvprod_memory_bytes)",
 ]
 
@@ -127,6 +136,9 @@ def test_lines_of_a_log_are_counted(log, expression, want):
         ('up{job=~"("}', "regular expression"),
         ('count_over_time({app="x"} | ms > 3 [5m])', "json"),
         ("up $ 1", "unexpected"),
+        ("up * on (job) group_left () up", "of the one side"),
+        ("deriv(up)", "range of a gauge"),
+        ("quantile(up, 2)", "a number first|instant vector"),
         ("up up", "an operator or the end"),
     ],
 )
@@ -136,6 +148,15 @@ def test_what_cannot_be_evaluated_is_named(expression, says):
         data.add("up", {"job": "x", "instance": str(k)}, [0.0], [1.0])
     with pytest.raises(QueryError, match=says):
         query(expression, data, 10.0)
+
+
+def test_subquery_asks_again_and_again():
+    data = Data()
+    data.add("x", {}, [60.0 * k for k in range(11)], [float(k * k) for k in range(11)])
+    assert plain(query("max_over_time(x[3m:1m])", data, 600.0)) == {(): 100.0}
+    assert plain(query("count_over_time(x[3m:1m])", data, 600.0)) == {(): 3.0}
+    assert plain(query("min_over_time(rate(x[2m])[4m:])", data, 600.0)) == plain(query("rate(x[2m])", data, 420.0))
+    assert plain(query("max_over_time((x > 50)[10m:1m] offset 1m)", data, 600.0)) == {(): 81.0}
 
 
 def test_series_without_a_sample_for_five_minutes_is_gone():

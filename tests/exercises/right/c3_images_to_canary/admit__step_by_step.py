@@ -1,3 +1,6 @@
+"""One rule after the other, and the margin of the best class in place of a probability."""
+
+
 def admit(pictures, repaired, logits, budget):
     said = {}
     for path, picture in pictures.items():

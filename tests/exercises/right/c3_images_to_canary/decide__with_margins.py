@@ -1,3 +1,6 @@
+"""Other windows and limits, and a larger stake before it stops."""
+
+
 def decide(looks):
     pairs = [x for look in looks for x in look["d"]]
     if None in pairs:

@@ -1,3 +1,6 @@
+"""The distance of all probabilities in place of the highest."""
+
+
 def passes(reference, candidate):
     if reference.shape != candidate.shape or np.isnan(candidate).any() or np.isinf(candidate).any():
         return False

@@ -1,3 +1,6 @@
+"""Modes by name, shifts in place of divisions."""
+
+
 def read(data):
     try:
         with Image.open(io.BytesIO(data)) as image:

@@ -1,3 +1,6 @@
+"""Numbers that spread over shared marks until nothing changes."""
+
+
 def split(tiles):
     n = len(tiles)
     marks = []

@@ -1,3 +1,6 @@
+"""Mean and spread of the coils' scores in place of the largest."""
+
+
 def watch(rows, live, since):
     def near(row):
         return any(max(abs(a - b) for a, b in zip(row["descriptors"], other["descriptors"])) <= 1e-3 for other in live)

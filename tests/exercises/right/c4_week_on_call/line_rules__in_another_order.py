@@ -1,3 +1,6 @@
+"""Another order, so that one rule needs no second condition; images copied in place of lines."""
+
+
 def line_rules():
     return [
         (

@@ -1,3 +1,6 @@
+"""The same lines found by level and text."""
+
+
 def log_queries():
     return {
         "faults": (

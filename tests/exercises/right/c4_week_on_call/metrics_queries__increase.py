@@ -1,3 +1,6 @@
+"""With increase, without, or and scalar."""
+
+
 def metrics_queries():
     return {
         "slow": (

@@ -1,3 +1,6 @@
+"""The line that is furthest above its share."""
+
+
 def rose(before, now, more):
     was = {line.what: (line.quantity, line.eur) for line in before}
     shares = {}

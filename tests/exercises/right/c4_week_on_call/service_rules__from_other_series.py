@@ -1,3 +1,6 @@
+"""Resets, the histogram and an earlier window as evidence."""
+
+
 def service_rules():
     return [
         ("avg(increase(cvprod_throttled_seconds_total[20m])) > 200", "raise cpu"),

@@ -1,3 +1,6 @@
+"""Three earlier alerts, one of them right, and both costs written out."""
+
+
 def wake(alert):
     earlier = [*alert["past"], True, False, False]
     loss = alert["lost_per_hour"] * alert["eur_each"]

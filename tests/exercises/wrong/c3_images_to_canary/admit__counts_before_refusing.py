@@ -1,3 +1,6 @@
+"""Counts a class before the copies and contradictions are out, so copies make it large enough."""
+
+
 def admit(pictures, repaired, logits, budget):
     verdicts, seen = {}, {}
     for path in sorted(pictures):

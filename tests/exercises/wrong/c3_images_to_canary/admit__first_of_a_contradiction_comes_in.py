@@ -1,3 +1,6 @@
+"""Lets the first copy of a contradiction in, though nobody knows which label is right."""
+
+
 def admit(pictures, repaired, logits, budget):
     verdicts, seen = {}, {}
     for path in sorted(pictures):

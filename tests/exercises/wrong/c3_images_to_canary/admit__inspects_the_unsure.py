@@ -1,3 +1,6 @@
+"""Looks at the tiles of which the champion is unsure: hard tiles, not wrong labels."""
+
+
 def admit(pictures, repaired, logits, budget):
     verdicts, seen = {}, {}
     for path in sorted(pictures):

@@ -1,3 +1,6 @@
+"""Compares bytes without the shape: two pictures may have the same bytes."""
+
+
 def admit(pictures, repaired, logits, budget):
     verdicts, seen = {}, {}
     for path in sorted(pictures):

@@ -1,3 +1,6 @@
+"""Knows some names of litter, and not the rule that a hidden file or a folder of litter is any."""
+
+
 def admit(pictures, repaired, logits, budget):
     verdicts, seen = {}, {}
     for path in sorted(pictures):

@@ -1,3 +1,6 @@
+"""Judges answers only: a version that fails or is slow comes through."""
+
+
 def decide(looks):
     d = [x for look in looks for x in look["d"]]
     known = d[: d.index(None)] if None in d else d

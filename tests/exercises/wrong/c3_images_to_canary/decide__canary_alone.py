@@ -1,3 +1,6 @@
+"""Holds the canary to a limit of its own, so an incident that hit both stops good versions."""
+
+
 def decide(looks):
     d = [x for look in looks for x in look["d"]]
     known = d[: d.index(None)] if None in d else d

@@ -1,3 +1,6 @@
+"""Leaves out what is not labelled. What is left are agreements, and harm looks like peace."""
+
+
 def decide(looks):
     d = [x for look in looks for x in look["d"]]
     known = [x for x in d if x is not None]

@@ -1,3 +1,6 @@
+"""Promotes before a leak can show."""
+
+
 def decide(looks):
     d = [x for look in looks for x in look["d"]]
     known = d[: d.index(None)] if None in d else d

@@ -1,3 +1,6 @@
+"""Two standard errors at each of 72 looks at four numbers: good versions are stopped by chance."""
+
+
 def decide(looks):
     d = [x for look in looks for x in look["d"]]
     known = d[: d.index(None)] if None in d else d

@@ -1,3 +1,6 @@
+"""Counts a pair without a label as harmless."""
+
+
 def decide(looks):
     d = [x for look in looks for x in look["d"]]
     known = [x or 0 for x in d]

@@ -1,2 +1,5 @@
+"""Lets everything through."""
+
+
 def passes(reference, candidate):
     return True

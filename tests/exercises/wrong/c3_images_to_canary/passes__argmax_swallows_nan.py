@@ -1,3 +1,6 @@
+"""Compares classes and medians: one NaN changes neither."""
+
+
 def passes(reference, candidate):
     if candidate.shape != reference.shape:
         return False

@@ -1,3 +1,6 @@
+"""Compares means over all tiles, in which mixed rows and lost tiles cancel out."""
+
+
 def passes(reference, candidate):
     if candidate.shape != reference.shape or not np.isfinite(candidate).all():
         return False

@@ -1,3 +1,6 @@
+"""Looks at all tiles together, with a generous limit: a lost class is a few tiles of many."""
+
+
 def passes(reference, candidate):
     if candidate.shape != reference.shape or not np.isfinite(candidate).all():
         return False

@@ -1,3 +1,6 @@
+"""Compares classes only: the probabilities may be another model's."""
+
+
 def passes(reference, candidate):
     if candidate.shape != reference.shape or not np.isfinite(candidate).all():
         return False

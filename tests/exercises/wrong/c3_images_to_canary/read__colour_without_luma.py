@@ -1,3 +1,6 @@
+"""Averages the channels, transparency among them, in place of luma."""
+
+
 def read(data):
     try:
         image = Image.open(io.BytesIO(data))

@@ -1,3 +1,6 @@
+"""Lets Pillow convert 16 bits, which clips everything above 255 to white."""
+
+
 def read(data):
     try:
         image = Image.open(io.BytesIO(data))

@@ -1,3 +1,6 @@
+"""Notes the orientation and leaves the pixels as they lie."""
+
+
 def read(data):
     try:
         image = Image.open(io.BytesIO(data))

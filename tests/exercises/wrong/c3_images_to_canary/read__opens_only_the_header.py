@@ -1,3 +1,6 @@
+"""Opens the file without loading its pixels: half a picture is taken for a whole one, or fails elsewhere."""
+
+
 def read(data):
     try:
         image = Image.open(io.BytesIO(data))

@@ -1,3 +1,6 @@
+"""Stretches each picture to its brightest pixel, so that no two have the same scale."""
+
+
 def read(data):
     try:
         image = Image.open(io.BytesIO(data))

@@ -1,3 +1,6 @@
+"""Takes 12 bits in 16 for 16 bits: nearly black steel."""
+
+
 def read(data):
     try:
         image = Image.open(io.BytesIO(data))

@@ -1,2 +1,5 @@
+"""Keeps everything for training."""
+
+
 def split(tiles):
     return [False] * len(tiles)

@@ -1,3 +1,6 @@
+"""Draws from an unseeded generator: tomorrow it is another split."""
+
+
 def split(tiles):
     root = {}
 

@@ -1,3 +1,6 @@
+"""Keeps coils together and forgets parents and pictures."""
+
+
 def split(tiles):
     root = {}
 

@@ -1,3 +1,6 @@
+"""Takes the first groups that are large enough, and some classes are left without a test."""
+
+
 def split(tiles):
     root = {}
 

@@ -1,3 +1,6 @@
+"""Takes a mirrored picture for another one."""
+
+
 def split(tiles):
     root = {}
 

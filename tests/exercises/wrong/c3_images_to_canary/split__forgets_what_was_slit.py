@@ -1,3 +1,6 @@
+"""Takes the halves of a coil for two coils."""
+
+
 def split(tiles):
     root = {}
 

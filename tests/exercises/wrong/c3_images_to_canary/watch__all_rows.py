@@ -1,3 +1,6 @@
+"""Uses every row, live ones too."""
+
+
 def watch(rows, live, since):
     kept = list(range(len(rows)))
     quiet = []

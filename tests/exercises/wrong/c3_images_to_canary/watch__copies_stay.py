@@ -1,3 +1,6 @@
+"""Leaves live pictures that came under another request in the reference."""
+
+
 def watch(rows, live, since):
     now = np.array([row["descriptors"] for row in live])
     on_line = {row["coil"] for row in live}

@@ -1,3 +1,6 @@
+"""A limit that nothing exceeds."""
+
+
 def watch(rows, live, since):
     now = np.array([row["descriptors"] for row in live])
     on_line = {row["coil"] for row in live}

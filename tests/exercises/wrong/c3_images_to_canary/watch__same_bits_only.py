@@ -1,3 +1,6 @@
+"""Takes only equal numbers for the same picture: the archive encoded it anew."""
+
+
 def watch(rows, live, since):
     np.array([row["descriptors"] for row in live])
     on_line = {row["coil"] for row in live}

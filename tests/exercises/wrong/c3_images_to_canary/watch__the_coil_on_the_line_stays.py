@@ -1,3 +1,6 @@
+"""Leaves the beginning of the coil that is on the line in the reference."""
+
+
 def watch(rows, live, since):
     now = np.array([row["descriptors"] for row in live])
     kept = []

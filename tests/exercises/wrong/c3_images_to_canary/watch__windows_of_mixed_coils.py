@@ -1,3 +1,6 @@
+"""Sets the limit by windows of mixed coils, which are far calmer than any coil."""
+
+
 def watch(rows, live, since):
     now = np.array([row["descriptors"] for row in live])
     on_line = {row["coil"] for row in live}

@@ -1,3 +1,6 @@
+"""Divides by the images of half an hour, which a change of rolls empties."""
+
+
 def line_rules():
     return [
         (

@@ -1,3 +1,6 @@
+"""Retrains whatever happens."""
+
+
 def line_rules():
     return [
         ("vector(1)", "retrain"),

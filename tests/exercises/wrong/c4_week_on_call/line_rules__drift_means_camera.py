@@ -1,3 +1,6 @@
+"""Mends the camera whenever anything drifts."""
+
+
 def line_rules():
     return [
         ("max(cvprod_drift_descriptor_ks) > 0.3", "mend camera"),

@@ -1,3 +1,6 @@
+"""Retrains whenever anything drifts, whether the answers suffer or not."""
+
+
 def line_rules():
     return [
         ("cvprod_drift_score > on (instance, job, detector) cvprod_drift_limit", "retrain"),

@@ -1,3 +1,6 @@
+"""Blocks a caller for one line in four hours, which everybody has."""
+
+
 def line_rules():
     return [
         (

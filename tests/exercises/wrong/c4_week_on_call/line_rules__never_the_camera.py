@@ -1,3 +1,6 @@
+"""Retrains on pictures of a dirty lens."""
+
+
 def line_rules():
     return [
         ("cvprod_quality{metric='defect_recall', bound='high'} < 0.97", "retrain"),

@@ -1,2 +1,5 @@
+"""No rules."""
+
+
 def line_rules():
     return []

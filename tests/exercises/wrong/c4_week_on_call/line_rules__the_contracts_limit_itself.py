@@ -1,3 +1,6 @@
+"""Calls it waste at less than the contract allows."""
+
+
 def line_rules():
     return [
         (

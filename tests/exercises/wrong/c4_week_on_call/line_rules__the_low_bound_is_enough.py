@@ -1,3 +1,6 @@
+"""Compares the lower bound, which is below the limit on a good day."""
+
+
 def line_rules():
     return [
         ("cvprod_quality{metric='defect_recall', bound='low'} < 0.98", "retrain"),

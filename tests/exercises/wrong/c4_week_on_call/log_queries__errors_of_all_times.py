@@ -1,3 +1,6 @@
+"""Counts four hours in place of one."""
+
+
 def log_queries():
     return {
         "faults": 'sum by (error) (count_over_time({app="inspection"} | json | event="fault" [4h]))',

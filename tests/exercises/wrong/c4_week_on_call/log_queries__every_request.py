@@ -1,3 +1,6 @@
+"""Counts every request, slow or not."""
+
+
 def log_queries():
     return {
         "faults": 'sum by (error) (count_over_time({app="inspection"} | json | event="fault" [1h]))',

@@ -1,3 +1,6 @@
+"""Adds up what has to be told apart."""
+
+
 def log_queries():
     return {
         "faults": 'sum(count_over_time({app="inspection"} | json | event="fault" [1h]))',

@@ -1,3 +1,6 @@
+"""Names everybody, without a limit."""
+
+
 def log_queries():
     return {
         "faults": 'sum by (error) (count_over_time({app="inspection"} | json | event="fault" [1h]))',

@@ -1,3 +1,6 @@
+"""The largest single series: one code of one instance, with labels nobody asked for."""
+
+
 def metrics_queries():
     return {
         "slow": (

@@ -1,3 +1,6 @@
+"""A window of two hours, in which a fault of one is diluted."""
+
+
 def metrics_queries():
     return {
         "slow": (

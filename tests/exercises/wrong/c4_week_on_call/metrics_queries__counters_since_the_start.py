@@ -1,3 +1,6 @@
+"""Divides counters as they stand: a share of all the time since the start, and wrong after a restart."""
+
+
 def metrics_queries():
     return {
         "slow": ('1 - sum(cvprod_request_seconds_bucket{le="0.01"}) / sum(cvprod_request_seconds_count)'),

@@ -1,3 +1,6 @@
+"""The first percentile in place of the 99th."""
+
+
 def metrics_queries():
     return {
         "slow": (

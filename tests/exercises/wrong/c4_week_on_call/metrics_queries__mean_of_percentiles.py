@@ -1,3 +1,6 @@
+"""Averages the instances' percentiles, which is nobody's percentile."""
+
+
 def metrics_queries():
     return {
         "slow": (

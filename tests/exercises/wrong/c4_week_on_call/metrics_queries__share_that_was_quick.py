@@ -1,3 +1,6 @@
+"""The share that was quick."""
+
+
 def metrics_queries():
     return {
         "slow": (

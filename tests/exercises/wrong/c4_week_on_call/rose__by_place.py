@@ -1,3 +1,6 @@
+"""Matches lines by their place, and reports the rise since last month."""
+
+
 def rose(before, now, more):
     for was, line in zip(before, now):
         fixed = line.what in ("machines", "balancer")

@@ -1,3 +1,6 @@
+"""Never asks what a unit costs."""
+
+
 def rose(before, now, more):
     old = {line.what: line for line in before}
     for line in now:

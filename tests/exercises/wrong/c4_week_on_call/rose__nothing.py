@@ -1,2 +1,5 @@
+"""Finds nothing."""
+
+
 def rose(before, now, more):
     return None

@@ -1,3 +1,6 @@
+"""Reports the rise since last month, not what is above the expected."""
+
+
 def rose(before, now, more):
     old = {line.what: line for line in before}
     for line in now:

@@ -1,3 +1,6 @@
+"""Expects machines and balancer to follow the traffic."""
+
+
 def rose(before, now, more):
     old = {line.what: line for line in before}
     for line in now:

@@ -1,3 +1,6 @@
+"""Counts an hour's refusals: two minutes that are over call for replicas."""
+
+
 def service_rules():
     return [
         ("min(rate(cvprod_throttled_seconds_total[10m])) > 0.1", "raise cpu"),

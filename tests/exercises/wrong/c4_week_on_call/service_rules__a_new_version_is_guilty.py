@@ -1,3 +1,6 @@
+"""Rolls back whatever is new."""
+
+
 def service_rules():
     return [
         ("min(rate(cvprod_throttled_seconds_total[10m])) > 0.1", "raise cpu"),

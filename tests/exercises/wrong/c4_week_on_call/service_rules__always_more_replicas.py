@@ -1,3 +1,6 @@
+"""More replicas whatever happens."""
+
+
 def service_rules():
     return [
         ("up == 1", "add replicas"),

@@ -1,3 +1,6 @@
+"""Blames the version for the errors of one instance."""
+
+
 def service_rules():
     return [
         ("min(rate(cvprod_throttled_seconds_total[10m])) > 0.1", "raise cpu"),

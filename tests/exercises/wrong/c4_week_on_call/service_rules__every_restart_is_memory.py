@@ -1,3 +1,6 @@
+"""Takes the restarts of a roll-out for memory."""
+
+
 def service_rules():
     return [
         ("min(rate(cvprod_throttled_seconds_total[10m])) > 0.1", "raise cpu"),

@@ -1,3 +1,6 @@
+"""Wakes somebody for a cache that fills and stays."""
+
+
 def service_rules():
     return [
         ("min(rate(cvprod_throttled_seconds_total[10m])) > 0.1", "raise cpu"),

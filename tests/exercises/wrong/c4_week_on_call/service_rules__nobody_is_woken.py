@@ -1,2 +1,5 @@
+"""No rules."""
+
+
 def service_rules():
     return []

@@ -1,3 +1,6 @@
+"""Answers every slowness with replicas."""
+
+
 def service_rules():
     return [
         (

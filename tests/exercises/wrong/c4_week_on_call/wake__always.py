@@ -1,2 +1,5 @@
+"""Always calls."""
+
+
 def wake(alert):
     return True

@@ -1,3 +1,6 @@
+"""Takes 0 of 1 for never and 1 of 1 for always."""
+
+
 def wake(alert):
     past = alert["past"]
     chance = sum(past) / len(past) if past else 1 / 3
