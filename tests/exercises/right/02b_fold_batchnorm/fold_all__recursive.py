@@ -7,10 +7,9 @@ from torch import nn
 
 
 def fold_all(model, fold_pair):
-    if model.training:
-        raise ValueError("call eval() first")
-
     def visit(module):
+        if module.training:
+            raise ValueError("call eval() first")
         children = list(module.named_children())
         if isinstance(module, nn.Sequential):
             for (a, conv), (b, bn) in pairwise(children):
