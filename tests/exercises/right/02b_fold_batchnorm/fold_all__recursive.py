@@ -16,7 +16,7 @@ def fold_all(model, fold_pair):
                 if isinstance(conv, nn.Conv2d) and isinstance(bn, nn.BatchNorm2d):
                     setattr(module, a, fold_pair(conv, bn))
                     setattr(module, b, nn.Identity())
-        for child in module.children():
+        for _, child in children:
             visit(child)
 
     new = copy.deepcopy(model)

@@ -8,7 +8,7 @@ def whole(data, width, height):
             return False
         length, kind = struct.unpack(">I4s", data[position : position + 8])
         end = position + 12 + length
-        if end > len(data) or kind == b"acTL" and not packed:
+        if end > len(data) or (kind == b"acTL" and not packed):
             return False
         if kind == b"IDAT":
             packed += data[position + 8 : position + 8 + length]
