@@ -30,14 +30,15 @@ _HIDDEN = re.compile(rf"(?<={HIDDEN_MARK}\n).*?(?=### END HIDDEN TESTS)", re.DOT
 
 @dataclass(frozen=True)
 class Overlaid(Exercise):
-    """An exercise with private hidden tests: question -> (text, whether the public ones run before it)."""
+    """A public exercise with private hidden tests: question -> (text, whether the public ones run before it)."""
 
-    private: dict[str, tuple[str, bool]] = field(default_factory=dict)
-    seed: int | None = None
+    public: Exercise = field(kw_only=True)
+    private: dict[str, tuple[str, bool]] = field(kw_only=True)
+    seed: int = field(kw_only=True)
 
     @cached_property
     def source(self) -> nbformat.NotebookNode:
-        notebook = copy.deepcopy(Exercise(self.name, self.course).source)
+        notebook = copy.deepcopy(self.public.source)
         tests = {f"{self.prefix}_{question}_test": private for question, private in self.private.items()}
         for cell in notebook.cells:
             marks = cell.metadata.get("nbgrader", {})
@@ -58,6 +59,7 @@ class Overlay:
         if any(folder.resolve().is_relative_to(exercise.course.resolve()) for exercise in exercises[:1]):
             raise ExerciseError(f"--overlay {folder}: lies in the course, where it would be published; move it out")
         self._private: dict[str, dict[str, tuple[str, bool]]] = {}
+        self._made: dict[tuple[str, str], Exercise] = {}
         for path in sorted(folder.glob("*/*.py")):
             exercise, question, more = _place(path, exercises)
             own = self._private.setdefault(exercise.name, {})
@@ -68,8 +70,8 @@ class Overlay:
             raise ExerciseError(f"--overlay {folder}: no EXERCISE/QUESTION.py in it")
         key = folder / KEY
         self._key = key.read_bytes().strip() if key.is_file() else b""
-        seeded = any(uses_seed(text) for own in self._private.values() for text, _ in own.values())
-        if seeded and len(self._key) < 16:
+        self._seeded = {name for name, own in self._private.items() if any(uses_seed(text) for text, _ in own.values())}
+        if self._seeded and len(self._key) < 16:
             raise ExerciseError(
                 f"{key}: its tests use {SEED}, so this file must hold a secret of 16 characters or more "
                 "(`python -m cvprod.exercises overlay` writes one)"
@@ -78,7 +80,13 @@ class Overlay:
     def apply(self, exercise: Exercise, student: str) -> Exercise:
         """The exercise as this student is graded; itself where the folder has nothing for it."""
         private = self._private.get(exercise.name)
-        return Overlaid(exercise.name, exercise.course, private, self.seed(exercise, student)) if private else exercise
+        if not private:
+            return exercise
+        whose = exercise.name, student if self.by_student(exercise) else ""
+        if whose not in self._made:
+            seed = self.seed(exercise, student)
+            self._made[whose] = Overlaid(exercise.name, exercise.course, public=exercise, private=private, seed=seed)
+        return self._made[whose]
 
     def seed(self, exercise: Exercise, student: str) -> int:
         """The student's number for an exercise, 0 ... 2^31 - 1: the same at every run, and unknown without the key."""
@@ -87,7 +95,7 @@ class Overlay:
 
     def by_student(self, exercise: Exercise) -> bool:
         """Whether two students may get different marks for the same bytes."""
-        return any(uses_seed(text) for text, _ in self._private.get(exercise.name, {}).values())
+        return exercise.name in self._seeded
 
 
 def uses_seed(text: str) -> bool:
