@@ -1,9 +1,11 @@
 """Dynamic batching in one process: what has arrived runs together, and nothing waits for company.
 
-The engine lives in the event loop's own thread. While a batch computes, the loop reads nothing, and what arrives piles
-up in the sockets; when it is done, the loop reads all of it, and that is the next batch. Under light load a batch is
-one image and nobody waits; under heavy load batches fill by themselves. There is no timer to tune, no second thread to
-hand over to and no lock: with one core for each process, a thread would only add its switches.
+The engine lives in the event loop's own thread. What has arrived is decoded; what has arrived meanwhile is read and
+decoded, too; and when nothing more has come, or the batch is full, the network runs over all of it, which takes little
+more than half as long as one by one. While it runs, what arrives piles up in the sockets, and is the next batch. Under
+light load a batch is one image and nobody waits; under heavy load batches fill by themselves. There is no timer to
+tune, no second thread to hand over to and no lock: with one core for each process, a thread would only add its
+switches.
 
 Admission is by time, not by count: a request is refused at once when those before it would use up the latency budget.
 Under overload that is not enough. While a batch computes, requests lie in their sockets, and before the next batch can
@@ -98,6 +100,7 @@ class _Item:
     tiles: np.ndarray | None = None
     decode_ms: float = 0.0
     faults: dict[int, InvalidImage] = field(default_factory=dict)
+    begun: float = 0.0  # when its turn came
     decoding: float = 0.0  # since when
     sizes: list[tuple[int, int]] = field(default_factory=list)
 
@@ -130,6 +133,8 @@ class Engine:
         self._observe = observe or (lambda *_: None)
         self._queue: deque[_Item] = deque()
         self._waiting = 0
+        self._batch: list[_Item] = []  # decoded, while the loop looks whether more has come
+        self._count = 0  # pictures in it
         self._in_threads = 0
         self._scheduled = False
         self._threads: ThreadPoolExecutor | None = None
@@ -255,12 +260,12 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """Images in the queue."""
+        """Images that the network has not begun with."""
         return self._waiting
 
     @property
     def idle(self) -> bool:
-        return not self._queue and not self._in_threads
+        return not self._queue and not self._batch and not self._in_threads
 
     # how it works
 
@@ -272,7 +277,9 @@ class Engine:
         def work() -> None:
             if "CUDAExecutionProvider" not in self.model.session.get_providers():
                 self._observe = lambda *_: None
-                self._compute([_Item(payload, len(payload), future, now, float("inf"))], now)
+                item = _Item(payload, len(payload), future, now, float("inf"))
+                self._open(item)
+                self._compute([item])
             elif not isinstance(payload, np.ndarray):  # a CUDA context survives no fork
                 self._decode(payload)
 
@@ -335,56 +342,72 @@ class Engine:
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        """One batch, then back to the loop, which reads what has come in the meantime."""
-        batch, count, now = [], 0, time.perf_counter()
+        """One turn of the loop: decode what has come. While that lasts, more comes, which the loop reads before the
+        next turn; the network runs when nothing has, or the batch is full."""
+        now = time.perf_counter()
         if self._since:
             self._reading, self._previous, self._since = now - self._since, self._since, 0.0
-        if self._refused > HEAVY * self._taken:
-            self._strict = now + STRICT_SECONDS
-        self._taken *= 0.8
-        self._refused *= 0.8
-        while self._queue and (not batch or count + self._queue[0].n <= self.max_batch):
+        found = []
+        while self._queue and (not self._batch or self._count + self._queue[0].n <= self.max_batch):
             item = self._queue.popleft()
-            self._waiting -= item.n
-            if item.future.done():  # the caller is gone
+            if item.future.done() or now > item.deadline:  # the caller is gone, or will be
+                self._waiting -= item.n
+                if not item.future.done():
+                    item.future.set_exception(DeadlineExceeded())
                 continue
-            if now > item.deadline:
-                item.future.set_exception(DeadlineExceeded())
-                continue
-            batch.append(item)
-            count += item.n
+            found.append(item)
+            self._batch.append(item)
+            self._count += item.n
+        for item in found:
+            self._open(item)
         loop = asyncio.get_running_loop()
+        if found and self._count < self.max_batch:
+            loop.call_soon(self._run)
+            return
+        batch, self._batch, self._count = self._batch, [], 0
         if self._queue:
             loop.call_soon(self._run)
         else:
             self._scheduled = False
+        self._waiting -= sum(item.n for item in batch)
+        if self._refused > HEAVY * self._taken:
+            self._strict = now + STRICT_SECONDS
+        self._taken *= 0.8
+        self._refused *= 0.8
+        batch = [item for item in batch if not item.future.done()]
         if batch:
             try:
-                self._compute(batch, now)
+                self._compute(batch)
             except Exception as error:  # a fault of ours: these callers hear of it, the next batch is another story
                 for item in batch:
                     if not item.future.done():
                         item.future.set_exception(error)
 
-    def _compute(self, batch: list[_Item], now: float) -> None:
-        model = self.model  # one for the whole batch
-        for item in batch:
-            if isinstance(item.payload, np.ndarray):
-                item.tiles = item.payload
-            else:
-                item.decoding = time.perf_counter()
-                item.tiles, item.faults, item.sizes = self._decode(item.payload)
-                item.decode_ms = (time.perf_counter() - item.decoding) * 1e3
+    def _open(self, item: _Item) -> None:
+        """Its pictures become tiles."""
+        item.begun = time.perf_counter()
+        if isinstance(item.payload, np.ndarray):
+            item.tiles = item.payload
+            return
+        item.decoding = item.begun
+        try:
+            item.tiles, item.faults, item.sizes = self._decode(item.payload)
+        except Exception as error:  # as above
+            item.future.set_exception(error)
+        item.decode_ms = (time.perf_counter() - item.decoding) * 1e3
+
+    def _compute(self, batch: list[_Item]) -> None:
+        model, begun = self.model, batch[0].begun  # one model for the whole batch
         for item in [item for item in batch if item.faults and len(item.faults) == item.n]:
             batch.remove(item)  # nothing in it to look at
             nothing = np.full((item.n, len(model.card.classes)), np.nan, np.float32)
-            times = (item.arrived, now, item.decoding, time.perf_counter())
+            times = (item.arrived, item.begun, item.decoding, time.perf_counter())
             item.future.set_result(
                 Result(
                     nothing,
                     nothing,
                     model,
-                    (now - item.arrived) * 1e3,
+                    (item.begun - item.arrived) * 1e3,
                     item.decode_ms,
                     0.0,
                     0,
@@ -403,7 +426,7 @@ class Engine:
         logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
         probabilities = model.probabilities(logits)
         done = time.perf_counter()
-        self._cost += 0.1 * ((done - now) / total - self._cost)
+        self._cost += 0.1 * ((done - begun) / total - self._cost)
         first = 0
         infer_ms = (done - decoded) * 1e3
         for item in batch:
@@ -415,17 +438,17 @@ class Engine:
                         logits[rows],
                         probabilities[rows],
                         model,
-                        (now - item.arrived) * 1e3,
+                        (item.begun - item.arrived) * 1e3,
                         item.decode_ms,
                         infer_ms,
                         total,
                         item.faults,
                         item.tiles,
-                        (item.arrived, now, item.decoding, decoded),
+                        (item.arrived, item.begun, item.decoding, decoded),
                         item.sizes,
                     )
                 )
-        self._observe(total, now - batch[0].arrived, decoded - now, done - decoded)
+        self._observe(total, begun - batch[0].arrived, decoded - begun, done - decoded)
 
     def _decode(
         self, pictures: Sequence[bytes], deadline: float = float("inf")
