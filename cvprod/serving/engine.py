@@ -17,7 +17,9 @@ time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -112,6 +114,7 @@ class Engine:
         model: what to run; `swap` changes it between two batches, so that no batch sees two.
         budget: latency to keep, in seconds.
         observe: called after every batch with (images, seconds waited by the oldest, decode seconds, run seconds).
+        cores: that the threads of a large request may use, beside the loop's own thread; none where there is but one.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class Engine:
         max_queue: int = 256,
         max_pixels: int = images.MAX_PIXELS,
         observe: Callable[[int, float, float, float], None] | None = None,
+        cores: frozenset[int] = frozenset(),
     ) -> None:
         self.model = model
         self.budget = budget
@@ -137,7 +141,8 @@ class Engine:
         self._count = 0  # pictures in it
         self._in_threads = 0
         self._scheduled = False
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._cores = cores
         # Reading: from when the loop found that something has come until a batch begins.
         self._since = self._previous = self._reading = 0.0
         self._heard, self._fresh = False, True
@@ -201,7 +206,9 @@ class Engine:
         self._in_threads += n
         try:
             deadline = start + timeout if timeout else float("inf")
-            tiles, faults, sizes = await asyncio.get_running_loop().run_in_executor(self._pool(), prepare, deadline)
+            tiles, faults, sizes = await asyncio.get_running_loop().run_in_executor(
+                self._pool("decode"), prepare, deadline
+            )
         finally:
             self._in_threads -= n
         spent = time.perf_counter() - start
@@ -276,7 +283,7 @@ class Engine:
 
         def work() -> None:
             if "CUDAExecutionProvider" not in self.model.session.get_providers():
-                self._observe = lambda *_: None
+                self._observe, self._cores = lambda *_: None, frozenset()  # this copy has no other thread
                 item = _Item(payload, len(payload), future, now, float("inf"))
                 self._open(item)
                 self._compute([item])
@@ -325,11 +332,10 @@ class Engine:
             asyncio.get_running_loop().create_future(),
             now,
             now + timeout if timeout else float("inf"),
-            None,
-            decode_ms,
-            faults or {},
-            now - decode_ms / 1e3,
-            sizes or [],
+            decode_ms=decode_ms,
+            faults=faults or {},
+            decoding=now - decode_ms / 1e3,
+            sizes=sizes or [],
         )
         self._put(item)
         return item.future
@@ -422,8 +428,7 @@ class Engine:
         tiles = batch[0].tiles if len(batch) == 1 else np.concatenate([item.tiles for item in batch])
         decoded = time.perf_counter()
         total = len(tiles)
-        parts = [model.run(tiles[i : i + self.max_batch]) for i in range(0, total, self.max_batch)]
-        logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        logits = model.run(tiles) if total <= self.max_batch else self._run_many(model, tiles)
         probabilities = model.probabilities(logits)
         done = time.perf_counter()
         self._cost += 0.1 * ((done - begun) / total - self._cost)
@@ -450,6 +455,24 @@ class Engine:
                 )
         self._observe(total, begun - batch[0].arrived, decoded - begun, done - decoded)
 
+    def _run_many(self, model: Model, tiles: np.ndarray) -> np.ndarray:
+        """Logits of more tiles than a batch has. A second thread takes a part of them where a core is idle; where none
+        is, it comes to nothing, and costs nothing."""
+        parts = [tiles[i : i + self.max_batch] for i in range(0, len(tiles), self.max_batch)]
+        left, found = deque(range(len(parts))), [np.empty(0)] * len(parts)
+
+        def work() -> None:
+            with contextlib.suppress(IndexError):
+                while True:
+                    i = left.popleft()
+                    found[i] = model.run(parts[i])
+
+        other = self._pool("tiles").submit(work) if len(self._cores) > 1 else None
+        work()
+        if other is not None and not other.cancel():
+            other.result()
+        return np.concatenate(found)
+
     def _decode(
         self, pictures: Sequence[bytes], deadline: float = float("inf")
     ) -> tuple[np.ndarray, dict[int, InvalidImage], list[tuple[int, int]]]:
@@ -464,12 +487,20 @@ class Engine:
                 faults[i] = fault
         return tiles, faults, sizes
 
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        return self._threads
+    def _pool(self, name: str) -> ThreadPoolExecutor:
+        """One thread of this name, on whichever core is idle: the loop's own thread is bound to one."""
+        if name not in self._threads:
+            free = functools.partial(_free, self._cores)
+            self._threads[name] = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=free)
+        return self._threads[name]
 
     def close(self) -> None:
-        """Let the decoding thread go."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let the threads go."""
+        for pool in self._threads.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _free(cores: frozenset[int]) -> None:
+    if cores and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):  # they have been taken from us
+            os.sched_setaffinity(0, cores)
