@@ -244,7 +244,7 @@ class Worker:
                     if self.began is None or self.silent:
                         self.silent = False
                         self.began = loop.time()
-                        if self.idle() and (head := worker.app.plain(data)):
+                        if self.idle() and (head := worker.app.plain_head(data)):
                             self.plain, self.missing = head, head.size + head.length - len(data)
                             if self.missing > 0:
                                 self._unset_keepalive_if_required()
