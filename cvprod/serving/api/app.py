@@ -2,8 +2,9 @@
 
 `POST /v1/inspect` with a picture as its body is what cameras do, thousands of times a second. It is answered here, in
 plain ASGI: routing by a framework would cost, for every picture, a fair part of what the network takes. The plainest
-of them, which are nearly all, do not even come as far as ASGI (`plain`, `exchange`). Every other request goes on to FastAPI (`fastapi_app`, `oip`, `jobs`, `stream`), which also documents the short path. What both
-share (identity, limits, verdicts, request ids) is in `context.Context`.
+of them, which are nearly all, do not even come as far as ASGI (`plain`, `exchange`). Every other request goes on to
+FastAPI (`fastapi_app`, `oip`, `jobs`, `stream`), which also documents the short path. What all share (identity, limits,
+verdicts, request ids) is in `context.Context`.
 """
 
 from __future__ import annotations
