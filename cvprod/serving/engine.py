@@ -1,9 +1,11 @@
 """Dynamic batching in one process: what has arrived runs together, and nothing waits for company.
 
-The engine lives in the event loop's own thread. While a batch computes, the loop reads nothing, and what arrives piles
-up in the sockets; when it is done, the loop reads all of it, and that is the next batch. Under light load a batch is
-one image and nobody waits; under heavy load batches fill by themselves. There is no timer to tune, no second thread to
-hand over to and no lock: with one core for each process, a thread would only add its switches.
+The engine lives in the event loop's own thread. What has arrived is decoded; what has arrived meanwhile is read and
+decoded, too; and when nothing more has come, or the batch is full, the network runs over all of it, which takes little
+more than half as long as one by one. While it runs, what arrives piles up in the sockets, and is the next batch. Under
+light load a batch is one image and nobody waits; under heavy load batches fill by themselves. There is no timer to
+tune, no second thread to hand over to and no lock: with one core for each process, a thread would only add its
+switches.
 
 Admission is by time, not by count: a request is refused at once when those before it would use up the latency budget.
 Under overload that is not enough. While a batch computes, requests lie in their sockets, and before the next batch can
@@ -15,7 +17,9 @@ time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -98,6 +102,7 @@ class _Item:
     tiles: np.ndarray | None = None
     decode_ms: float = 0.0
     faults: dict[int, InvalidImage] = field(default_factory=dict)
+    begun: float = 0.0  # when its turn came
     decoding: float = 0.0  # since when
     sizes: list[tuple[int, int]] = field(default_factory=list)
 
@@ -109,6 +114,7 @@ class Engine:
         model: what to run; `swap` changes it between two batches, so that no batch sees two.
         budget: latency to keep, in seconds.
         observe: called after every batch with (images, seconds waited by the oldest, decode seconds, run seconds).
+        cores: that the threads of a large request may use, beside the loop's own thread; none where there is but one.
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class Engine:
         max_queue: int = 256,
         max_pixels: int = images.MAX_PIXELS,
         observe: Callable[[int, float, float, float], None] | None = None,
+        cores: frozenset[int] = frozenset(),
     ) -> None:
         self.model = model
         self.budget = budget
@@ -130,9 +137,12 @@ class Engine:
         self._observe = observe or (lambda *_: None)
         self._queue: deque[_Item] = deque()
         self._waiting = 0
+        self._batch: list[_Item] = []  # decoded, while the loop looks whether more has come
+        self._count = 0  # pictures in it
         self._in_threads = 0
         self._scheduled = False
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._cores = cores
         # Reading: from when the loop found that something has come until a batch begins.
         self._since = self._previous = self._reading = 0.0
         self._heard, self._fresh = False, True
@@ -196,7 +206,9 @@ class Engine:
         self._in_threads += n
         try:
             deadline = start + timeout if timeout else float("inf")
-            tiles, faults, sizes = await asyncio.get_running_loop().run_in_executor(self._pool(), prepare, deadline)
+            tiles, faults, sizes = await asyncio.get_running_loop().run_in_executor(
+                self._pool("decode"), prepare, deadline
+            )
         finally:
             self._in_threads -= n
         spent = time.perf_counter() - start
@@ -255,12 +267,12 @@ class Engine:
 
     @property
     def waiting(self) -> int:
-        """Images in the queue."""
+        """Images that the network has not begun with."""
         return self._waiting
 
     @property
     def idle(self) -> bool:
-        return not self._queue and not self._in_threads
+        return not self._queue and not self._batch and not self._in_threads
 
     # how it works
 
@@ -271,8 +283,10 @@ class Engine:
 
         def work() -> None:
             if "CUDAExecutionProvider" not in self.model.session.get_providers():
-                self._observe = lambda *_: None
-                self._compute([_Item(payload, len(payload), future, now, float("inf"))], now)
+                self._observe, self._cores = lambda *_: None, frozenset()  # this copy has no other thread
+                item = _Item(payload, len(payload), future, now, float("inf"))
+                self._open(item)
+                self._compute([item])
             elif not isinstance(payload, np.ndarray):  # a CUDA context survives no fork
                 self._decode(payload)
 
@@ -318,11 +332,10 @@ class Engine:
             asyncio.get_running_loop().create_future(),
             now,
             now + timeout if timeout else float("inf"),
-            None,
-            decode_ms,
-            faults or {},
-            now - decode_ms / 1e3,
-            sizes or [],
+            decode_ms=decode_ms,
+            faults=faults or {},
+            decoding=now - decode_ms / 1e3,
+            sizes=sizes or [],
         )
         self._put(item)
         return item.future
@@ -335,56 +348,72 @@ class Engine:
             asyncio.get_running_loop().call_soon(self._run)
 
     def _run(self) -> None:
-        """One batch, then back to the loop, which reads what has come in the meantime."""
-        batch, count, now = [], 0, time.perf_counter()
+        """One turn of the loop: decode what has come. While that lasts, more comes, which the loop reads before the
+        next turn; the network runs when nothing has, or the batch is full."""
+        now = time.perf_counter()
         if self._since:
             self._reading, self._previous, self._since = now - self._since, self._since, 0.0
-        if self._refused > HEAVY * self._taken:
-            self._strict = now + STRICT_SECONDS
-        self._taken *= 0.8
-        self._refused *= 0.8
-        while self._queue and (not batch or count + self._queue[0].n <= self.max_batch):
+        found = []
+        while self._queue and (not self._batch or self._count + self._queue[0].n <= self.max_batch):
             item = self._queue.popleft()
-            self._waiting -= item.n
-            if item.future.done():  # the caller is gone
+            if item.future.done() or now > item.deadline:  # the caller is gone, or will be
+                self._waiting -= item.n
+                if not item.future.done():
+                    item.future.set_exception(DeadlineExceeded())
                 continue
-            if now > item.deadline:
-                item.future.set_exception(DeadlineExceeded())
-                continue
-            batch.append(item)
-            count += item.n
+            found.append(item)
+            self._batch.append(item)
+            self._count += item.n
+        for item in found:
+            self._open(item)
         loop = asyncio.get_running_loop()
+        if found and self._count < self.max_batch:
+            loop.call_soon(self._run)
+            return
+        batch, self._batch, self._count = self._batch, [], 0
         if self._queue:
             loop.call_soon(self._run)
         else:
             self._scheduled = False
+        self._waiting -= sum(item.n for item in batch)
+        if self._refused > HEAVY * self._taken:
+            self._strict = now + STRICT_SECONDS
+        self._taken *= 0.8
+        self._refused *= 0.8
+        batch = [item for item in batch if not item.future.done()]
         if batch:
             try:
-                self._compute(batch, now)
+                self._compute(batch)
             except Exception as error:  # a fault of ours: these callers hear of it, the next batch is another story
                 for item in batch:
                     if not item.future.done():
                         item.future.set_exception(error)
 
-    def _compute(self, batch: list[_Item], now: float) -> None:
-        model = self.model  # one for the whole batch
-        for item in batch:
-            if isinstance(item.payload, np.ndarray):
-                item.tiles = item.payload
-            else:
-                item.decoding = time.perf_counter()
-                item.tiles, item.faults, item.sizes = self._decode(item.payload)
-                item.decode_ms = (time.perf_counter() - item.decoding) * 1e3
+    def _open(self, item: _Item) -> None:
+        """Its pictures become tiles."""
+        item.begun = time.perf_counter()
+        if isinstance(item.payload, np.ndarray):
+            item.tiles = item.payload
+            return
+        item.decoding = item.begun
+        try:
+            item.tiles, item.faults, item.sizes = self._decode(item.payload)
+        except Exception as error:  # as above
+            item.future.set_exception(error)
+        item.decode_ms = (time.perf_counter() - item.decoding) * 1e3
+
+    def _compute(self, batch: list[_Item]) -> None:
+        model, begun = self.model, batch[0].begun  # one model for the whole batch
         for item in [item for item in batch if item.faults and len(item.faults) == item.n]:
             batch.remove(item)  # nothing in it to look at
             nothing = np.full((item.n, len(model.card.classes)), np.nan, np.float32)
-            times = (item.arrived, now, item.decoding, time.perf_counter())
+            times = (item.arrived, item.begun, item.decoding, time.perf_counter())
             item.future.set_result(
                 Result(
                     nothing,
                     nothing,
                     model,
-                    (now - item.arrived) * 1e3,
+                    (item.begun - item.arrived) * 1e3,
                     item.decode_ms,
                     0.0,
                     0,
@@ -399,11 +428,10 @@ class Engine:
         tiles = batch[0].tiles if len(batch) == 1 else np.concatenate([item.tiles for item in batch])
         decoded = time.perf_counter()
         total = len(tiles)
-        parts = [model.run(tiles[i : i + self.max_batch]) for i in range(0, total, self.max_batch)]
-        logits = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        logits = model.run(tiles) if total <= self.max_batch else self._run_many(model, tiles)
         probabilities = model.probabilities(logits)
         done = time.perf_counter()
-        self._cost += 0.1 * ((done - now) / total - self._cost)
+        self._cost += 0.1 * ((done - begun) / total - self._cost)
         first = 0
         infer_ms = (done - decoded) * 1e3
         for item in batch:
@@ -415,17 +443,35 @@ class Engine:
                         logits[rows],
                         probabilities[rows],
                         model,
-                        (now - item.arrived) * 1e3,
+                        (item.begun - item.arrived) * 1e3,
                         item.decode_ms,
                         infer_ms,
                         total,
                         item.faults,
                         item.tiles,
-                        (item.arrived, now, item.decoding, decoded),
+                        (item.arrived, item.begun, item.decoding, decoded),
                         item.sizes,
                     )
                 )
-        self._observe(total, now - batch[0].arrived, decoded - now, done - decoded)
+        self._observe(total, begun - batch[0].arrived, decoded - begun, done - decoded)
+
+    def _run_many(self, model: Model, tiles: np.ndarray) -> np.ndarray:
+        """Logits of more tiles than a batch has. A second thread takes a part of them where a core is idle; where none
+        is, it comes to nothing, and costs nothing."""
+        parts = [tiles[i : i + self.max_batch] for i in range(0, len(tiles), self.max_batch)]
+        left, found = deque(range(len(parts))), [np.empty(0)] * len(parts)
+
+        def work() -> None:
+            with contextlib.suppress(IndexError):
+                while True:
+                    i = left.popleft()
+                    found[i] = model.run(parts[i])
+
+        other = self._pool("tiles").submit(work) if len(self._cores) > 1 else None
+        work()
+        if other is not None and not other.cancel():
+            other.result()
+        return np.concatenate(found)
 
     def _decode(
         self, pictures: Sequence[bytes], deadline: float = float("inf")
@@ -441,12 +487,20 @@ class Engine:
                 faults[i] = fault
         return tiles, faults, sizes
 
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(1, thread_name_prefix="decode")
-        return self._threads
+    def _pool(self, name: str) -> ThreadPoolExecutor:
+        """One thread of this name, on whichever core is idle: the loop's own thread is bound to one."""
+        if name not in self._threads:
+            free = functools.partial(_free, self._cores)
+            self._threads[name] = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=free)
+        return self._threads[name]
 
     def close(self) -> None:
-        """Let the decoding thread go."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
+        """Let the threads go."""
+        for pool in self._threads.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _free(cores: frozenset[int]) -> None:
+    if cores and hasattr(os, "sched_setaffinity"):
+        with contextlib.suppress(OSError):  # they have been taken from us
+            os.sched_setaffinity(0, cores)

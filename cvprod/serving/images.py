@@ -36,6 +36,8 @@ _REFUSED = (
     (b"WEBP", 8, "WebP"),
     (b"II*\0", 0, "TIFF"),
     (b"MM\0*", 0, "TIFF"),
+    (b"II+\0", 0, "TIFF"),  # its 64-bit variant
+    (b"MM\0+", 0, "TIFF"),
     (b"%PDF", 0, "PDF"),
     (b"\0\0\0\x0cjP  ", 0, "JPEG 2000"),
     (b"\xff\x4f\xff\x51", 0, "JPEG 2000"),
@@ -43,7 +45,9 @@ _REFUSED = (
     (b"\0\0\0\x0cJXL ", 0, "JPEG XL"),
     (b"ftypavif", 4, "AVIF"),
     (b"ftyphei", 4, "HEIF"),
+    (b"ftyphev", 4, "HEIF"),
     (b"ftypmif1", 4, "HEIF"),
+    (b"ftypmsf1", 4, "HEIF"),
     (b"PK\x03\x04", 0, "ZIP"),
     (b"\x1f\x8b", 0, "gzip"),
     (b"<svg", 0, "SVG"),

@@ -1,9 +1,10 @@
 """The HTTP application: one short path for one picture, and FastAPI for all the rest.
 
 `POST /v1/inspect` with a picture as its body is what cameras do, thousands of times a second. It is answered here, in
-plain ASGI: routing by a framework would cost, for every picture, a fair part of what the network takes. Every other
-request goes on to FastAPI (`fastapi_app`, `oip`, `jobs`, `stream`), which also documents the short path. What both
-share (identity, limits, verdicts, request ids) is in `context.Context`.
+plain ASGI: routing by a framework would cost, for every picture, a fair part of what the network takes. The plainest
+of them, which are nearly all, do not even come as far as ASGI (`plain`, `exchange`). Every other request goes on to
+FastAPI (`fastapi_app`, `oip`, `jobs`, `stream`), which also documents the short path. What all share (identity, limits,
+verdicts, request ids) is in `context.Context`.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ class App(Context):
             return
         await self._through(scope, receive, send, headers, request_id, start)
 
-    def plain(self, data: bytes) -> plain.Head | None:
+    def plain_head(self, data: bytes) -> plain.Head | None:
         """What a connection has just read, if that begins with one plain picture, to be taken by the short way."""
         head = None if self._cross_origin else plain.parse(data)
         return head if head is not None and head.length <= min(LARGE, self.settings.max_body_bytes) else None

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import itertools
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +39,7 @@ from cvprod.serving.engine import Engine
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.jobs import Runner
 from cvprod.serving.model import Model, ModelError
-from cvprod.serving.settings import Settings, SettingsError
+from cvprod.serving.settings import Settings, SettingsError, usable_cores
 
 MESSAGE = 65536
 MESSAGES = 64  # that are heard in one turn of the event loop
@@ -45,6 +48,7 @@ LINGER_SECONDS = 5.0  # that a caller who was answered before the end of its req
 LINGER_BYTES = 64 * 2**20  # the same in bytes; what comes is dropped
 LINGER_NONSENSE = 2**20  # where it was no request
 STREAM = b"/v1/stream"  # the one route where an offer to upgrade to WebSocket is taken
+SPARE_NICE = 10  # of a spare while it gets ready: a tenth of what others get where they compete for a core
 UNREAD_SECONDS = 0.1  # in which a new connection's request is read, if it has come...
 UNREAD_TURNS = 5  # ...and turns of the event loop: it is accepted in one, and read in the next or the one after
 
@@ -137,7 +141,14 @@ class Worker:
     """Serves the connections that come over `channel`."""
 
     def __init__(
-        self, settings: Settings, channel: socket.socket, index: int, card: Path, *, spare: bool = False
+        self,
+        settings: Settings,
+        channel: socket.socket,
+        index: int,
+        card: Path,
+        *,
+        spare: bool = False,
+        cores: frozenset[int] = frozenset(),
     ) -> None:
         self.settings, self.channel, self.index, self.spare = settings, channel, index, spare
         self.model = Model.load(card, settings.device)
@@ -148,6 +159,7 @@ class Worker:
             max_queue=settings.max_queue,
             max_pixels=settings.max_pixels,
             observe=metrics.batch,
+            cores=cores,
         )
         self.app = App(self.engine, settings, swap=self._ask_for_swap)
         self.prepared: Model | None = None
@@ -211,20 +223,20 @@ class Worker:
                 self.replayed = False  # the head is fed to the parser once more
                 self.heading = self.fresh = False  # within a request's head; which began in what was read last
                 self.head = self.fed = 0  # bytes of the head: as it was understood, and as it came
-                self.parts: list[bytes] = []  # of a plain picture that has not come wholly yet...
-                self.missing = 0  # ...and the bytes that are still to come
+                self.part = bytearray()  # of a plain picture that has not come wholly yet...
+                self.missing = 0  # ...and how many bytes are still to come
                 self.patience = loop.call_later(worker.settings.read_seconds, self.too_slow)
 
             def data_received(self, data: bytes) -> None:
                 if self.transport.drop(data):
                     return
                 worker.engine.touch()
-                if self.parts:
-                    self.parts.append(data)
+                if self.part:
+                    self.part += data
                     self.missing -= len(data)
                     if self.missing > 0:
                         return
-                    data, self.parts = b"".join(self.parts), []
+                    data, self.part = bytes(self.part), bytearray()
                     if self.missing == 0 and self.take(data):
                         return
                 else:
@@ -232,11 +244,11 @@ class Worker:
                     if self.began is None or self.silent:
                         self.silent = False
                         self.began = loop.time()
-                        if self.idle() and (head := worker.app.plain(data)):
+                        if self.idle() and (head := worker.app.plain_head(data)):
                             self.plain, self.missing = head, head.size + head.length - len(data)
                             if self.missing > 0:
                                 self._unset_keepalive_if_required()
-                                self.parts = [data]
+                                self.part += data
                                 return
                             if self.missing == 0 and self.take(data):
                                 return
@@ -387,8 +399,8 @@ class Worker:
                     self.transport.end()
 
             def shutdown(self) -> None:
-                if self.parts:
-                    data, self.parts = b"".join(self.parts), []
+                if self.part:
+                    data, self.part = bytes(self.part), bytearray()
                     self.read(data)
                 if self.cycle is None or self.cycle.response_complete:
                     self.transport.end()
@@ -615,6 +627,7 @@ def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
     name_process("spare, starting" if spare else "worker")
     settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    shared = frozenset(cores) if usable_cores() > 1 and settings.device == "cpu" else frozenset()
     if settings.pin and len(cores) == settings.workers > 1:
         os.sched_setaffinity(0, {cores[index % len(cores)]})
     try:
@@ -625,7 +638,9 @@ def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
         runner = asyncio.Runner()
     try:
         with runner:
-            runner.run(_serve(settings, channel, index, card, spare))
+            runner.run(
+                _serve(functools.partial(Worker, settings, channel, index, card, spare=spare, cores=shared), spare)
+            )
     except Exception as error:
         logs.log.exception("worker", extra={"event": "worker-failed"})
         said = str(error) if isinstance(error, (ModelError, SettingsError)) else type(error).__name__
@@ -634,8 +649,20 @@ def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
     return 0
 
 
-async def _serve(settings: Settings, channel: socket.socket, index: int, card: Path, spare: bool) -> None:
-    await Worker(settings, channel, index, card, spare=spare).run()
+async def _serve(make: Callable[[], Worker], spare: bool) -> None:
+    if spare:
+        with ThreadPoolExecutor(1, initializer=_step_back) as background:
+            worker = background.submit(make).result()
+    else:
+        worker = make()
+    await worker.run()
+
+
+def _step_back() -> None:
+    """This thread works behind everybody else's. To load a model takes a good part of a second of a core, and a spare
+    does so just when a worker has been killed and the others have its callers as well."""
+    if sys.platform == "linux":  # where each thread has a priority of its own, and this one ends before it serves
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SPARE_NICE)
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """The engine: batches of what is there, a bound on waiting, deadlines, cancellation, one model in a batch."""
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 
@@ -62,6 +63,75 @@ def test_what_has_arrived_runs_together_and_nothing_waits(model):
     result = go(work)
     assert slow.batches == [1, 8, 8, 4, 8, 8, 4]
     assert result.logits.shape == (20, 7) and result.batch == 20
+
+
+def test_what_arrives_while_pictures_are_decoded_joins_their_batch(model):
+    slow = Slow(model.card)
+
+    async def work():
+        engine, loop, replies = Engine(slow, budget=10, max_batch=4), asyncio.get_running_loop(), []
+        slow.batches.clear()
+        decode = engine._decode
+
+        def decoding(*given):
+            if len(replies) < 5:
+                replies.append(loop.create_future())
+                loop.call_soon(engine.submit, JPEG, replies[-1])
+            return decode(*given)
+
+        engine._decode = decoding
+        first = await engine.inspect([JPEG])
+        while len(replies) < 5:
+            await asyncio.sleep(0)
+        return [first, *await asyncio.gather(*replies)]
+
+    results = go(work)
+    assert slow.batches == [4, 2] and [result.batch for result in results] == [4, 4, 4, 4, 2, 2]
+
+
+def test_a_fault_of_ours_with_one_picture_is_not_its_neighbours(model):
+    async def work():
+        engine = Engine(model, budget=10)
+        decode = engine._decode
+
+        def decoding(pictures, *more):
+            if pictures[0] == b"fault":
+                raise RuntimeError("ours")
+            return decode(pictures, *more)
+
+        engine._decode = decoding
+        asked = (engine.inspect([data]) for data in (JPEG, b"fault", JPEG))
+        return await asyncio.gather(*asked, return_exceptions=True), engine.waiting, engine.idle
+
+    (first, second, third), waiting, idle = go(work)
+    assert isinstance(second, RuntimeError) and first.batch == third.batch == 2 and waiting == 0 and idle
+
+
+def test_a_second_thread_takes_a_part_of_a_large_request_where_there_is_a_core_for_it(model):
+    images = np.random.default_rng(3).integers(0, 256, (52, 1, 96, 96), np.uint8)
+    seen = set()
+
+    class Watched(Slow):
+        def run(self, given):
+            seen.add(threading.current_thread().name.partition("_")[0])
+            time.sleep(0.01)
+            return model.run(given)
+
+        def probabilities(self, logits):
+            return model.probabilities(logits)
+
+    async def work(cores):
+        engine = Engine(Watched(model.card), budget=10, cores=frozenset(cores))
+        seen.clear()
+        result = await engine.infer(images)
+        small = await engine.infer(images[:8])
+        engine.close()
+        return result, small, set(seen)
+
+    alone, _, one = asyncio.run(work(()))
+    shared, small, two = asyncio.run(work(range(2)))
+    assert one == {"MainThread"} and two == {"MainThread", "tiles"}
+    assert (alone.logits == shared.logits).all() and shared.batch == 52 and small.batch == 8
 
 
 def test_more_than_the_budget_is_refused_at_once(model):

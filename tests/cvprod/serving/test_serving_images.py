@@ -105,6 +105,17 @@ def test_a_jpeg_of_nothing_but_segments_is_refused(filler):
     assert caught.value.slug == "image-corrupt"
 
 
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [(b"II*\0", "TIFF"), (b"MM\0+", "TIFF"), (b"\0\0\0\x18ftypheic", "HEIF"), (b"\0\0\0\x18ftyphevc", "HEIF"),
+     (b"\0\0\0\x18ftypmsf1", "HEIF"), (b"\0\0\0\x18ftypmp42", "an ISO media file"), (b"RIFF\0\0\0\0WEBP", "WebP")],
+)  # fmt: skip
+def test_a_format_that_is_not_taken_is_called_by_its_name(start, name):
+    with pytest.raises(InvalidImage, match=f"^{name}") as caught:
+        images.decode(start + bytes(100))
+    assert caught.value.slug == "image-unsupported"
+
+
 def test_the_limit_is_checked_before_anything_is_allocated():
     with pytest.raises(InvalidImage) as caught:
         images.decode(SOUND["jpeg grey"], max_pixels=224 * 224 - 1)

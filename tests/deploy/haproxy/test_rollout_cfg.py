@@ -26,11 +26,13 @@ pytestmark = pytest.mark.skipif(haproxy.binary() is None, reason="needs HAProxy 
 
 
 class Version:
-    """A server that answers as the service does, and fails /v1/inspect while `broken`."""
+    """A server that answers as the service does, fails /v1/inspect while `broken`, and says nothing while it
+    `hangs_up`."""
 
     def __init__(self, name):
         outer = self
-        self.broken, self.asked, self.marked, self.offered = False, 0, 0, 0
+        self.broken = self.hangs_up = False
+        self.asked = self.marked = self.offered = 0
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -48,8 +50,11 @@ class Version:
             def do_POST(self):
                 self.rfile.read(int(self.headers["Content-Length"]))
                 outer.asked += 1
+                self.close_connection = outer.hangs_up
                 outer.marked += "X-Second-Try" in self.headers
                 outer.offered += "Upgrade" in self.headers or "HTTP2-Settings" in self.headers
+                if outer.hangs_up:
+                    return
                 text = json.dumps({"label": "clean", "model": {"version": name}}).encode()
                 self._say(500 if outer.broken else 200, text)
 
@@ -139,10 +144,13 @@ def test_no_budget_is_needed_for_what_the_canary_alone_fails(proxy, versions):
     assert versions[1].asked == versions[0].marked == 200
 
 
-def test_when_the_stable_version_fails_too_second_tries_keep_to_their_budget(proxy, versions):
-    HAProxyWeights(proxy.command).send(0.5)
-    versions[0].broken = versions[1].broken = True
-    assert ask(proxy.port, 300) == {(500, ""): 300}
+@pytest.mark.parametrize("fault", ["broken", "hangs_up"])
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_when_the_stable_version_fails_second_tries_keep_to_their_budget(proxy, versions, share, fault):
+    HAProxyWeights(proxy.command).send(share)
+    for version in versions:
+        setattr(version, fault, True)
+    assert ask(proxy.port, 300) == {(500 if fault == "broken" else 502, ""): 300}
     marked = versions[0].marked
     assert 1 <= marked <= 0.6 * (versions[0].asked + versions[1].asked - marked)
 
