@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import itertools
 import os
 import signal
 import socket
 import sys
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +45,6 @@ LINGER_SECONDS = 5.0  # that a caller who was answered before the end of its req
 LINGER_BYTES = 64 * 2**20  # the same in bytes; what comes is dropped
 LINGER_NONSENSE = 2**20  # where it was no request
 STREAM = b"/v1/stream"  # the one route where an offer to upgrade to WebSocket is taken
-SPARE_NICE = 10  # of a spare while it gets ready: a tenth of what others get where they compete for a core
 UNREAD_SECONDS = 0.1  # in which a new connection's request is read, if it has come...
 UNREAD_TURNS = 5  # ...and turns of the event loop: it is accepted in one, and read in the next or the one after
 
@@ -627,6 +623,7 @@ def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
     name_process("spare, starting" if spare else "worker")
     settings = Settings.model_validate_json(os.environ["CVPROD_SETTINGS"])
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    # For the threads of a large request: they are not bound to the worker's own core.
     shared = frozenset(cores) if usable_cores() > 1 and settings.device == "cpu" else frozenset()
     if settings.pin and len(cores) == settings.workers > 1:
         os.sched_setaffinity(0, {cores[index % len(cores)]})
@@ -638,9 +635,7 @@ def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
         runner = asyncio.Runner()
     try:
         with runner:
-            runner.run(
-                _serve(functools.partial(Worker, settings, channel, index, card, spare=spare, cores=shared), spare)
-            )
+            runner.run(_serve(lambda: Worker(settings, channel, index, card, spare=spare, cores=shared)))
     except Exception as error:
         logs.log.exception("worker", extra={"event": "worker-failed"})
         said = str(error) if isinstance(error, (ModelError, SettingsError)) else type(error).__name__
@@ -649,20 +644,8 @@ def _worker(channel: socket.socket, index: int, card: Path, spare: bool) -> int:
     return 0
 
 
-async def _serve(make: Callable[[], Worker], spare: bool) -> None:
-    if spare:
-        with ThreadPoolExecutor(1, initializer=_step_back) as background:
-            worker = background.submit(make).result()
-    else:
-        worker = make()
-    await worker.run()
-
-
-def _step_back() -> None:
-    """This thread works behind everybody else's. To load a model takes a good part of a second of a core, and a spare
-    does so just when a worker has been killed and the others have its callers as well."""
-    if sys.platform == "linux":  # where each thread has a priority of its own, and this one ends before it serves
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), SPARE_NICE)
+async def _serve(make: Callable[[], Worker]) -> None:
+    await make().run()
 
 
 def main() -> int:
