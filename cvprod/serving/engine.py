@@ -403,7 +403,8 @@ class Engine:
         item.decode_ms = (time.perf_counter() - item.decoding) * 1e3
 
     def _compute(self, batch: list[_Item]) -> None:
-        model, begun = self.model, batch[0].begun  # one model for the whole batch
+        begun = batch[0].begun
+        model = self.model  # one for the whole batch
         for item in [item for item in batch if item.faults and len(item.faults) == item.n]:
             batch.remove(item)  # nothing in it to look at
             nothing = np.full((item.n, len(model.card.classes)), np.nan, np.float32)
