@@ -195,7 +195,6 @@ def _histogram(
     """cvprod_request_seconds: below 10 ms an even climb, beyond it half as many in each bucket as in the one before."""
     requests = rng.poisson(rate * 60)
     late = rng.binomial(requests, np.clip(slow, 0, 1))
-    total = np.zeros(_MINUTES)
     for k, bound in enumerate(_BUCKETS):
         if bound <= 0.01:
             inside = (requests - late) * min(1.0, ((k + 1) / 6) ** 1.5)
