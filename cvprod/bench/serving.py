@@ -250,12 +250,14 @@ def make_pictures(folder: Path, n: int = 16) -> list[Path]:
     """Tiles as a camera sends them: JPEG, 224 x 224, grey."""
     import simplejpeg
 
+    from cvprod.files import write_atomic
     from cvprod.surface import make_set
 
     paths = []
     for i, tile in enumerate(make_set(n, seed=6, size=224).images[:, 0]):
         paths.append(folder / f"{i:02d}.jpg")
-        paths[-1].write_bytes(simplejpeg.encode_jpeg(tile[:, :, None], quality=90, colorspace="GRAY"))
+        # In one step: servers that start side by side read them while others make them anew.
+        write_atomic(paths[-1], simplejpeg.encode_jpeg(tile[:, :, None], quality=90, colorspace="GRAY"))
     return paths
 
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 
 import psutil
 import pytest
@@ -147,3 +148,16 @@ def test_the_ceiling_can_be_measured_again_and_a_dead_process_is_said(tmp_path):
         with pytest.raises(RuntimeError, match="has died"):
             ceiling.measure(0.3)
     assert not any(process.is_alive() for process in crew)
+
+
+def test_pictures_are_whole_while_others_make_them_anew(tmp_path):
+    """Servers that start side by side share the folder, and each sends the first picture until it is answered."""
+    (path,) = serving.make_pictures(tmp_path, 1)
+    whole, over = path.read_bytes(), threading.Event()
+    maker = threading.Thread(target=lambda: [serving.make_pictures(tmp_path, 1) for _ in range(40)] and over.set())
+    maker.start()
+    seen = set()
+    while not over.is_set():
+        seen.add(path.read_bytes())
+    maker.join()
+    assert seen == {whole}
