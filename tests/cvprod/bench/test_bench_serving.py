@@ -154,7 +154,7 @@ def test_pictures_are_whole_while_others_make_them_anew(tmp_path):
     """Servers that start side by side share the folder, and each sends the first picture until it is answered."""
     (path,) = serving.make_pictures(tmp_path, 1)
     whole, over = path.read_bytes(), threading.Event()
-    maker = threading.Thread(target=lambda: [serving.make_pictures(tmp_path, 1) for _ in range(40)] and over.set())
+    maker = threading.Thread(target=lambda: [serving.make_pictures(tmp_path, 1) for _ in range(10)] and over.set())
     maker.start()
     seen = set()
     while not over.is_set():
