@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.site
 
-WEIGHT = 400_000  # bytes, gzipped, of everything that a page fetches but images
+WEIGHT = 250_000  # bytes, gzipped, of everything that a page fetches but images
 IMAGES = {".png", ".svg", ".jpg", ".jpeg", ".webp", ".gif", ".ico"}
 CONTRAST = """(() => {
   const parse = text => text.match(/[\\d.]+/g).map(Number);

@@ -1,16 +1,21 @@
 """The book's Sphinx extension, piece by piece."""
 
+import base64
+import io
 import re
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 from docutils import nodes
+from PIL import Image
 
 from cvprod import ledger
 from cvprod.book.notebooks import HARDWARE_TAGS
 from cvprod.repo import ROOT, repository
+from cvprod.surface import make_set
 
 cvprod_site = pytest.importorskip("cvprod_site")
 from cvprod_site import (  # noqa: E402
@@ -22,6 +27,7 @@ from cvprod_site import (  # noqa: E402
     mathml,
     numbers,
     pages,
+    photographs,
     solutions,
     unused,
 )
@@ -144,6 +150,27 @@ def test_icon_font_holds_what_is_used_and_is_small(tmp_path):
     assert "fa-solid-900.woff" in made
     assert set(TTFont(file).getBestCmap()) == {0xF0C9, 0xF002}
     assert file.stat().st_size < 5_000
+
+
+def test_photographs_get_smaller_and_everything_else_stays_exact():
+    def embedded(pixels):
+        out = io.BytesIO()
+        Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
+        return f'<image xlink:href="data:image/png;base64,\n{base64.b64encode(out.getvalue()).decode()}"/>'
+
+    tile = make_set(1, seed=5, size=224).images[0, 0]
+    photograph = embedded(tile)
+    lighter = photographs.lighten(f"<p>{photograph}</p>")
+    assert lighter.startswith('<p><image xlink:href="data:image/webp;base64,') and lighter.endswith('"/></p>')
+    assert len(lighter) < 0.7 * len(photograph)
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(lighter.split(",")[1].split('"')[0]))).convert("L"))
+    assert shown.shape == tile.shape and np.abs(shown.astype(int) - tile).mean() < 4
+    rng = np.random.default_rng(0)
+    dots = embedded(rng.choice([0, 90, 255], (200, 200)))
+    seen_through = embedded(rng.integers(0, 255, (100, 100, 4)))
+    small = embedded(tile[:40, :40])
+    for exact in (dots, seen_through, small):
+        assert photographs.lighten(exact) == exact
 
 
 class _Writer:

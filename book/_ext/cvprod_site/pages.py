@@ -6,7 +6,7 @@ import re
 from bs4 import BeautifulSoup
 from docutils import nodes
 
-from cvprod_site import assets, reading
+from cvprod_site import assets, photographs, reading
 
 STAND_IN = "@@article@@"
 BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
@@ -135,7 +135,7 @@ def _article(article: str, context: dict) -> str:
     article = article.replace("<pre>", '<pre tabindex="0">')
     article = re.sub(r"<th></th>", "<td></td>", article)  # pandas: an empty corner is no heading
     article = re.sub(r"<style scoped>.*?</style>", "", article, flags=re.S)  # pandas: superseded by custom.css
-    return reading.finish(article, context["pagename"])
+    return reading.finish(photographs.lighten(article), context["pagename"])
 
 
 def _plain(markup: str) -> str:
