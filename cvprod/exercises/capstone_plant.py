@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 
 ROWS = Path(__file__).with_name("capstone_rows.json")
 SKEWS = ("same", "rows", "classes", "probabilities", "preprocessing")
@@ -178,8 +178,8 @@ class Validation:
     def truth(self, threshold: float) -> tuple[float, float]:
         """(recall, false-reject rate) that a threshold has on the line, where a score at it or above means defect."""
         z = np.arcsinh(threshold / self.scale)
-        recall = 0.85 * norm.sf(z - self.apart) + 0.15 * norm.sf(z - self.apart + 1.0)
-        return float(recall), float(norm.sf(z))
+        recall = 0.85 * ndtr(self.apart - z) + 0.15 * ndtr(self.apart - 1.0 - z)
+        return float(recall), float(ndtr(-z))
 
 
 def validation(seed: int, recall: float, rejects: float) -> tuple[Validation, bool]:
@@ -191,8 +191,8 @@ def validation(seed: int, recall: float, rejects: float) -> tuple[Validation, bo
     low, high = 0.0, 12.0
     for _ in range(50):
         apart = (low + high) / 2
-        cut = norm.isf(wanted)
-        got = 0.85 * norm.sf(cut - apart) + 0.15 * norm.sf(cut - apart + 1.0)
+        cut = -ndtri(wanted)
+        got = 0.85 * ndtr(apart - cut) + 0.15 * ndtr(apart - 1.0 - cut)
         low, high = (apart, high) if got < recall else (low, apart)
     scale = float(10 ** rng.uniform(-2, 2))
     n, seen = 4000, 1500
