@@ -215,6 +215,42 @@ def _forget_widths(graph: onnx.GraphProto) -> None:
     del graph.value_info[:]
 
 
+def unfolded(source: str | Path, model: nn.Module, path: str | Path) -> Path:
+    """Write `export`'s file with its BatchNorms as nodes of their own again: the graph as PyTorch runs the network.
+
+    For seeing what a runtime's levels do. A convolution and its BatchNorm have to be neighbours of one nn.Sequential,
+    as in the student. Raises ValueError where there are none in the file.
+    """
+    file, modules = onnx.load(source), dict(model.eval().named_modules())
+    graph, weights = file.graph, {tensor.name: tensor for tensor in file.graph.initializer}
+    nodes = []
+    for node in graph.node:
+        nodes.append(node)
+        conv = node.input[1].removesuffix(".weight") if node.op_type == "Conv" else ""
+        parent, _, index = conv.rpartition(".")
+        norm = modules.get(f"{parent}.{int(index) + 1}") if index.isdigit() else None
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        del node.input[2:]  # the bias was the BatchNorm's
+        weights[node.input[1]].CopyFrom(_initializer(modules[conv].weight, node.input[1]))
+        names = [f"{conv}.norm.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
+        graph.initializer.extend(_initializer(getattr(norm, name.rpartition(".")[2]), name) for name in names)
+        raw = f"{node.output[0]}.raw"
+        nodes.append(onnx.helper.make_node("BatchNormalization", [raw, *names], list(node.output), epsilon=norm.eps))
+        node.output[0] = raw
+    if len(nodes) == len(graph.node):
+        raise ValueError(f"{source} has no convolution whose BatchNorm stands beside it in the network.")
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(file)
+    onnx.save(file, path)
+    return Path(path)
+
+
+def _initializer(tensor: torch.Tensor, name: str) -> onnx.TensorProto:
+    return onnx.numpy_helper.from_array(tensor.detach().numpy(), name)
+
+
 def session(path: str | Path | bytes, *, level: str = "all", threads: int = 1) -> ort.InferenceSession:
     """An ONNX Runtime session on the CPU, with `threads` threads inside an operator.
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cvprod.optimize import prune
+from cvprod import surface
+from cvprod.models import card, evaluate, predictor
+from cvprod.optimize import lessons, prune
 from cvprod.optimize.distill import TrainingSet, ask, fit, kd_loss
 from cvprod.optimize.student import student, widths
 
@@ -144,3 +146,52 @@ def test_student_widths_round_trip():
     assert widths(student(**shape)) == shape
     with pytest.raises(ValueError, match="hidden"):
         student(16, (16,), (16, 32))
+
+
+def test_statistics_are_those_of_the_tiles_and_nothing_else_changes():
+    torch.manual_seed(0)
+    model, tiles = student(16, (16,), (16,)).eval(), surface.make_set(96, seed=5).images
+    with torch.no_grad():
+        model.body.stem[1].running_mean += 3  # stale
+    fresh = prune.reestimate_batchnorms(model, tiles, batch=48)
+    seen = {}
+    fresh.body.stem[0].register_forward_hook(lambda m, i, out: seen.update(x=out))
+    with torch.no_grad():
+        fresh(torch.from_numpy(tiles))
+    assert torch.allclose(fresh.body.stem[1].running_mean, seen["x"].mean((0, 2, 3)), atol=1e-4)
+    assert not fresh.training and fresh.body.stem[1].momentum == model.body.stem[1].momentum
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
+    with pytest.raises(ValueError, match="need inputs"):
+        prune.reestimate_batchnorms(model, tiles[:0])
+
+
+@pytest.mark.parametrize("other", [{"depthwise": True}, {"unshuffle": False}])
+def test_what_the_student_is_raced_against_sees_the_same_tiles_and_works_at_the_same_size(other):
+    usual, raced = student(16, (16, 32), (16, 32)), student(16, (16, 32), (16, 32), **other)
+    sizes = []
+    for net in (usual, raced):
+        net.body.blocks.register_forward_hook(lambda m, inputs, out: sizes.append((inputs[0].shape, out.shape)))
+        assert net(torch.zeros(2, 1, 96, 96)).shape == (2, 7)
+    assert sizes[0] == sizes[1]
+
+
+def test_six_lessons_begin_in_pairs_and_survive_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(lessons, "ask", lambda teacher, images, **_: np.zeros((len(images), 7), np.float32))
+    pupils = lessons._class()
+    for seed in lessons.SEEDS:
+        alone, taught = (pupils[f"{way}, {seed}"].state_dict() for way in lessons.WAYS)
+        assert all(torch.equal(alone[key], taught[key]) for key in alone)
+    lessons.study(tiles=14, steps=1, batch=7, folder=tmp_path)
+    found = lessons.load_lessons(tmp_path)
+    assert set(found) == {(way, seed) for way in lessons.WAYS for seed in lessons.SEEDS}
+    flat = {which: torch.cat([p.flatten() for p in net.parameters()]) for which, net in found.items()}
+    assert not torch.equal(flat["labels only", 0], flat["labels only", 1])
+    assert not torch.equal(flat["labels only", 0], flat["with teacher", 0])
+
+
+def test_the_shipped_lessons_were_equal_but_for_the_teacher():
+    recipe = card(lessons.NAME, folder=lessons.WEIGHTS)["training"]["recipe"]
+    assert recipe["seeds"] == list(lessons.SEEDS) and recipe["steps"] >= 500
+    test = surface.tiles("test", 140)
+    for net in lessons.load_lessons().values():
+        assert evaluate(predictor(net), test).accuracy > 0.6
