@@ -50,7 +50,7 @@ def load_lessons(folder: Path = WEIGHTS) -> dict[tuple[str, int], nn.Module]:
 
 
 def study(
-    *, tiles: int = 6000, steps: int = 1000, batch: int = 64, lr: float = 4e-3, folder: Path = WEIGHTS, workers: int = 2
+    *, tiles: int = 3000, steps: int = 400, batch: int = 64, lr: float = 4e-3, folder: Path = WEIGHTS, workers: int = 2
 ) -> Path:
     """Train all six and write them with their card; returns the weights' path. Takes minutes.
 
@@ -75,7 +75,7 @@ def study(
     about = {
         "description": "Six small students: three trained with the baseline's answers, three on labels alone.",
         "intended_use": "Chapter 2: what a teacher is worth, beside what a seed is worth.",
-        "limits": ["Not for deployment: `student` had eight times the lessons."],
+        "limits": ["Not for deployment: `student` had many more lessons."],
         "data": {"generator": generator_version(), "train": tiles, "conditions": "routine"},
         "training": {
             "command": COMMAND,
