@@ -91,7 +91,6 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("verify", help="test every shipped file against its card")
     check.add_argument("--tiles", type=int, default=1_001, help="test tiles (default 1001)")
     make.add_argument("--force", action="store_true", help="ship even what is worse than what is shipped")
-    commands.add_parser("lessons", help="train six small students, with and without a teacher, and ship them")
     try_all = commands.add_parser("compare", help="time and compare the techniques on a network of your own")
     networks.add_arguments(try_all)
     try_all.add_argument(
@@ -109,11 +108,6 @@ def main(arguments: list[str] | None = None) -> int:
         if options.tiles < 1:
             parser.error(f"--tiles must be at least 1, not {options.tiles}")
         return verify(options.tiles)
-    if options.command == "lessons":
-        from .lessons import study
-
-        print(f"Written to {study(workers=measure.machine()['cores'])}")
-        return 0
     from .train import train_all
 
     names = ("tiles", "steps", "tune_steps", "batch", "threads", "seed")

@@ -8,8 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from cvprod import surface
-from cvprod.models import card, evaluate, predictor
-from cvprod.optimize import lessons, prune
+from cvprod.optimize import prune
 from cvprod.optimize.distill import TrainingSet, ask, fit, kd_loss
 from cvprod.optimize.student import student, widths
 
@@ -173,25 +172,3 @@ def test_what_the_student_is_raced_against_sees_the_same_tiles_and_works_at_the_
         net.body.blocks.register_forward_hook(lambda m, inputs, out: sizes.append((inputs[0].shape, out.shape)))
         assert net(torch.zeros(2, 1, 96, 96)).shape == (2, 7)
     assert sizes[0] == sizes[1]
-
-
-def test_six_lessons_begin_in_pairs_and_survive_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(lessons, "ask", lambda teacher, images, **_: np.zeros((len(images), 7), np.float32))
-    pupils = lessons._class()
-    for seed in lessons.SEEDS:
-        alone, taught = (pupils[f"{way}, {seed}"].state_dict() for way in lessons.WAYS)
-        assert all(torch.equal(alone[key], taught[key]) for key in alone)
-    lessons.study(tiles=14, steps=1, batch=7, folder=tmp_path)
-    found = lessons.load_lessons(tmp_path)
-    assert set(found) == {(way, seed) for way in lessons.WAYS for seed in lessons.SEEDS}
-    flat = {which: torch.cat([p.flatten() for p in net.parameters()]) for which, net in found.items()}
-    assert not torch.equal(flat["labels only", 0], flat["labels only", 1])
-    assert not torch.equal(flat["labels only", 0], flat["with teacher", 0])
-
-
-def test_the_shipped_lessons_were_equal_but_for_the_teacher():
-    recipe = card(lessons.NAME, folder=lessons.WEIGHTS)["training"]["recipe"]
-    assert recipe["seeds"] == list(lessons.SEEDS) and recipe["steps"] >= 300
-    test = surface.tiles("test", 140)
-    for net in lessons.load_lessons().values():
-        assert evaluate(predictor(net), test).accuracy > 0.5
