@@ -162,14 +162,16 @@ def record(
                 raise
 
 
-def with_weights(source: str | Path, model: nn.Module, path: str | Path) -> Path:
+def with_weights(
+    source: str | Path, model: nn.Module, path: str | Path, *, example: torch.Tensor | None = None
+) -> Path:
     """Write what `export` would, given the file of a network with the same layers: its graph, this model's weights.
 
     Layers may have other numbers of channels, as after pruning. Takes a tenth of a second where an export takes
-    seconds. Raises ValueError, and writes nothing, where the file with these weights would not compute what the model
-    does.
+    seconds. example: as for `export`, of a network with one output. Raises ValueError, and writes nothing, where the
+    file with these weights would not compute what the model does.
     """
-    model = recordable(model)
+    model = recordable(model, None if example is None else torch.zeros_like(example[:1]))
     wanted = {name: t for name, t in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     file = onnx.load(source)
     # Constants that the exporter made have names without a dot.
@@ -181,10 +183,11 @@ def with_weights(source: str | Path, model: nn.Module, path: str | Path) -> Path
         weights[name].CopyFrom(onnx.numpy_helper.from_array(tensor.numpy(), name))
     _forget_widths(file.graph)
     written = file.SerializeToString()
-    pixels = np.random.default_rng(0).integers(0, 256, (2, *INPUT_SHAPE), dtype=np.uint8)
-    with torch.inference_mode():
-        answer = model(torch.from_numpy(pixels)).numpy()
+    shape, dtype = ((2, *INPUT_SHAPE), np.uint8) if example is None else (example[:1].shape, example.numpy().dtype)
+    pixels = (np.random.default_rng(0).random(tuple(shape)) * 255).astype(dtype)
     try:
+        with torch.inference_mode():
+            (answer,) = (value.numpy() for value in leaves(model(torch.from_numpy(pixels))).values())
         difference = np.abs(onnx_predict(written)(pixels) - answer).max()
     except Exception as error:  # ONNX Runtime's errors have no class of their own
         raise ValueError(_other_architecture(source, str(error))) from error
