@@ -162,14 +162,16 @@ def record(
                 raise
 
 
-def with_weights(source: str | Path, model: nn.Module, path: str | Path) -> Path:
+def with_weights(
+    source: str | Path, model: nn.Module, path: str | Path, *, example: torch.Tensor | None = None
+) -> Path:
     """Write what `export` would, given the file of a network with the same layers: its graph, this model's weights.
 
     Layers may have other numbers of channels, as after pruning. Takes a tenth of a second where an export takes
-    seconds. Raises ValueError, and writes nothing, where the file with these weights would not compute what the model
-    does.
+    seconds. example: as for `export`, of a network with one output. Raises ValueError, and writes nothing, where the
+    file with these weights would not compute what the model does.
     """
-    model = recordable(model)
+    model = recordable(model, None if example is None else torch.zeros_like(example[:1]))
     wanted = {name: t for name, t in model.state_dict().items() if not name.endswith("num_batches_tracked")}
     file = onnx.load(source)
     # Constants that the exporter made have names without a dot.
@@ -181,10 +183,11 @@ def with_weights(source: str | Path, model: nn.Module, path: str | Path) -> Path
         weights[name].CopyFrom(onnx.numpy_helper.from_array(tensor.numpy(), name))
     _forget_widths(file.graph)
     written = file.SerializeToString()
-    pixels = np.random.default_rng(0).integers(0, 256, (2, *INPUT_SHAPE), dtype=np.uint8)
-    with torch.inference_mode():
-        answer = model(torch.from_numpy(pixels)).numpy()
+    shape, dtype = ((2, *INPUT_SHAPE), np.uint8) if example is None else (example[:1].shape, example.numpy().dtype)
+    pixels = (np.random.default_rng(0).random(tuple(shape)) * 255).astype(dtype)
     try:
+        with torch.inference_mode():
+            (answer,) = (value.numpy() for value in leaves(model(torch.from_numpy(pixels))).values())
         difference = np.abs(onnx_predict(written)(pixels) - answer).max()
     except Exception as error:  # ONNX Runtime's errors have no class of their own
         raise ValueError(_other_architecture(source, str(error))) from error
@@ -213,6 +216,42 @@ def _forget_widths(graph: onnx.GraphProto) -> None:
                 graph.initializer.remove(constants.pop(node.input[1]))
                 node.CopyFrom(onnx.helper.make_node("Flatten", node.input[:1], node.output, name=node.name, axis=1))
     del graph.value_info[:]
+
+
+def unfolded(source: str | Path, model: nn.Module, path: str | Path) -> Path:
+    """Write `export`'s file with its BatchNorms as nodes of their own again: the graph as PyTorch runs the network.
+
+    For seeing what a runtime's levels do. A convolution and its BatchNorm have to be neighbours of one nn.Sequential,
+    as in the student. Raises ValueError where there are none in the file.
+    """
+    file, modules = onnx.load(source), dict(model.eval().named_modules())
+    graph, weights = file.graph, {tensor.name: tensor for tensor in file.graph.initializer}
+    nodes = []
+    for node in graph.node:
+        nodes.append(node)
+        conv = node.input[1].removesuffix(".weight") if node.op_type == "Conv" else ""
+        parent, _, index = conv.rpartition(".")
+        norm = modules.get(f"{parent}.{int(index) + 1}") if index.isdigit() else None
+        if not isinstance(norm, nn.BatchNorm2d):
+            continue
+        del node.input[2:]  # the bias was the BatchNorm's
+        weights[node.input[1]].CopyFrom(_initializer(modules[conv].weight, node.input[1]))
+        names = [f"{conv}.norm.{name}" for name in ("weight", "bias", "running_mean", "running_var")]
+        graph.initializer.extend(_initializer(getattr(norm, name.rpartition(".")[2]), name) for name in names)
+        raw = f"{node.output[0]}.raw"
+        nodes.append(onnx.helper.make_node("BatchNormalization", [raw, *names], list(node.output), epsilon=norm.eps))
+        node.output[0] = raw
+    if len(nodes) == len(graph.node):
+        raise ValueError(f"{source} has no convolution whose BatchNorm stands beside it in the network.")
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(file)
+    onnx.save(file, path)
+    return Path(path)
+
+
+def _initializer(tensor: torch.Tensor, name: str) -> onnx.TensorProto:
+    return onnx.numpy_helper.from_array(tensor.detach().numpy(), name)
 
 
 def session(path: str | Path | bytes, *, level: str = "all", threads: int = 1) -> ort.InferenceSession:

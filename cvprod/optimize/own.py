@@ -46,7 +46,7 @@ def candidates(
     for ratio in ratios if network.module is not None else ():
         label = f"{ratio:.0%} of channels gone"
         made[label] = lambda label=label, ratio=ratio: _onnx(
-            label, _pruned(network, ratio, folder / f"pruned{ratio}.onnx"), "not trained on; ONNX Runtime"
+            label, _pruned(network, file, ratio, folder / f"pruned{ratio}.onnx"), "not trained on; ONNX Runtime"
         )
     found, left_out = {}, {}
     example = np.zeros((1, *network.input), network.dtype)
@@ -75,9 +75,12 @@ def _exported(network: Network, file: Path) -> Path:
     return fuse.export(network.module, file, example=network.example)
 
 
-def _pruned(network: Network, ratio: float, file: Path) -> Path:
+def _pruned(network: Network, source: Path, ratio: float, file: Path) -> Path:
     smaller = prune.channels(network.module, ratio, example=network.example)
-    return fuse.export(smaller, file, example=network.example)
+    try:  # the graph is there; another one takes seconds to export
+        return fuse.with_weights(source, smaller, file, example=network.example)
+    except ValueError:
+        return fuse.export(smaller, file, example=network.example)
 
 
 def _filled(one: np.ndarray, size: int | None) -> np.ndarray:

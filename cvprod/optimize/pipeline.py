@@ -20,7 +20,7 @@ from cvprod.models.evaluation import Evaluation, Predict, evaluate
 from cvprod.surface import SPLITS, TileSet, tiles
 
 from .distill import TrainingSet, ask, fit
-from .fuse import export, onnx_predict
+from .fuse import export, onnx_predict, with_weights
 from .prune import channels, state_bytes
 from .quantize import static_qdq
 from .student import student
@@ -114,13 +114,15 @@ def run_pipeline(
     data: TrainingSet | None = None,
     test: TileSet | None = None,
     folder: str | Path | None = None,
+    graph: str | Path | None = None,
     progress: bool = False,
 ) -> PipelineResult:
     """Distil -> prune -> fine-tune -> INT8, each step judged on the same test tiles.
 
     teacher: by default the shipped baseline. ask_teacher: its answers from a quicker runtime, by default PyTorch.
     start: a trained student with which to begin at pruning. data, test: by default as the configuration says.
-    folder: where `pipeline.onnx` is written, by default a new temporary one.
+    folder: where `pipeline.onnx` is written, by default a new temporary one. graph: an exported file of a student, from
+    which the pruned one takes its graph (see `fuse.with_weights`): an export takes seconds.
     """
     folder = Path(folder or tempfile.mkdtemp(prefix="cvprod-pipeline-"))
     teacher = teacher or load(BASELINE)
@@ -161,13 +163,16 @@ def run_pipeline(
 
         begun = time.perf_counter()
         calibration = data.images[:: max(1, len(data.images) // config.calibration)][: config.calibration]
-        path = int8(pruned, folder / "pipeline.onnx", calibration, method=config.method)
+        path = int8(pruned, folder / "pipeline.onnx", calibration, method=config.method, graph=graph)
         judge("int8", onnx_predict(path), path.stat().st_size, pruned, begun)
     return PipelineResult(steps, start, pruned, path)
 
 
-def int8(model: nn.Module, path: Path, calibration: np.ndarray, *, method: str = "minmax") -> Path:
+def int8(
+    model: nn.Module, path: Path, calibration: np.ndarray, *, method: str = "minmax", graph: str | Path | None = None
+) -> Path:
     """Export a student and quantise it for deployment: bytes in, convolutions in INT8, head in float."""
     with tempfile.TemporaryDirectory() as scratch:
-        source = export(model, Path(scratch) / "float.onnx")
+        source = Path(scratch) / "float.onnx"
+        source = export(model, source) if graph is None else with_weights(graph, model, source)
         return static_qdq(source, path, calibration, exclude=HEAD, method=method, bytes_in=True)

@@ -18,6 +18,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from cvprod.models.evaluation import Predict
 from cvprod.models.networks import PIXEL_MEAN, PIXEL_SCALE
@@ -149,6 +150,48 @@ def quantized_layers(model: nn.Module, bits: dict[str, int]) -> Iterator[None]:
             handle.remove()
 
 
+class StraightThrough(nn.Module):
+    """Weights after a round trip through so many bits; the gradient passes as if nothing had been rounded."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + (fake_quantize_weight(weight, self.bits) - weight).detach()
+
+
+@contextmanager
+def straight_through(model: nn.Module, bits: dict[str, int]) -> Iterator[None]:
+    """Inside, the named layers compute as in `quantized_layers`, and can be trained.
+
+    Rounding is flat almost everywhere, so its gradient is zero and nothing would be learnt. The straight-through
+    estimator takes 1 in its place. Afterwards the layers hold the float weights that were learnt: round those.
+    Source: Y. Bengio, N. Leonard, A. Courville, "Estimating or propagating gradients through stochastic neurons",
+    arXiv:1308.3432. Raises ValueError for an unknown layer.
+    """
+    known, handles = layers(model), []
+    if unknown := sorted(set(bits) - set(known)):
+        raise ValueError(f"no layer called {', '.join(unknown)}; the layers are {', '.join(known)}.")
+    try:
+        for name, width in bits.items():
+            parametrize.register_parametrization(known[name], "weight", StraightThrough(width))
+
+            def round_trip(module, inputs, width=width):
+                (x,) = inputs
+                rule = minmax(x.detach(), bits=width)
+                return (x + (rule.dequantize(rule.quantize(x)) - x).detach(),)
+
+            handles.append(known[name].register_forward_pre_hook(round_trip))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for name in bits:
+            if parametrize.is_parametrized(known[name]):
+                parametrize.remove_parametrizations(known[name], "weight", leave_parametrized=False)
+
+
 @torch.inference_mode()
 def sensitivity(model: nn.Module, images: np.ndarray, *, bits: int = 8) -> dict[str, float]:
     """How much each layer alone, at `bits` bits, disturbs the answer: mean KL divergence from the float32 one [nat].
@@ -208,6 +251,7 @@ def static_qdq(
     images: np.ndarray,
     *,
     activation: str = "uint8",
+    weight: str = "int8",
     per_channel: bool = True,
     method: str = "minmax",
     weight_bits: int = 7,
@@ -217,7 +261,8 @@ def static_qdq(
     """Post-training INT8: a float ONNX file to one whose tensors carry Quantize/Dequantize pairs.
 
     images: uint8 (N, 1, S, S) calibration tiles, a few hundred of what the line really makes. activation: "uint8" or
-    "int8" (signed activations miss the fast kernels of most x86 CPUs). method: "minmax", "percentile" or "entropy".
+    "int8" (signed activations miss the fast kernels of most x86 CPUs). weight: "int8" or "uint8". method: "minmax",
+    "percentile" or "entropy".
     weight_bits: 7 keeps weights within -64..64 of their byte, so that the file gives the same answers on a CPU whose
     multiply-add saturates (see `pair_sums`); 8 is for those that all have dot products. exclude: names of nodes or
     operator types that stay in float. bytes_in: see `accept_bytes`.
@@ -229,8 +274,9 @@ def static_qdq(
     types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
     if weight_bits not in (7, 8):
         raise ValueError(f"weight_bits must be 7 or 8, not {weight_bits}.")
-    if method not in methods or activation not in types:
-        raise ValueError(f"unknown method {method!r} or activation {activation!r}; {sorted(methods)}, {sorted(types)}.")
+    if method not in methods or {activation, weight} - set(types):
+        raise ValueError(f"unknown method {method!r}, activation {activation!r} or weight {weight!r}; there are "
+                         f"{sorted(methods)} and {sorted(types)}.")  # fmt: skip
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, quiet():
@@ -246,7 +292,7 @@ def static_qdq(
             per_channel=per_channel,
             reduce_range=weight_bits == 7,
             activation_type=types[activation],
-            weight_type=QuantType.QInt8,
+            weight_type=types[weight],
             calibrate_method=methods[method],
             nodes_to_exclude=excluded,
         )

@@ -55,13 +55,11 @@ _seeding = threading.Lock()
 TILE = np.zeros((1, 1, 96, 96), np.uint8)  # what it shows does not matter for time
 
 
-def latency_ms(
-    shape: dict, file: str | Path, *, repeats: int = 60, graphs: dict[tuple[str, ...], Path] | None = None
-) -> float:
-    """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; weights do not matter for it.
+def untrained(shape: dict, file: str | Path, *, graphs: dict[tuple[str, ...], Path] | None = None) -> Path:
+    """Export an architecture with random weights, which is enough for its time. shape: arguments for `student`.
 
-    file: where the exported network is written. graphs: files of earlier calls by the names of their layers; the next
-    network with these layers takes its graph from there, and the first one is added.
+    graphs: files of earlier calls by the names of their layers; the next network with these layers takes its graph from
+    there, and the first one is added.
     """
     network = student(**shape)
     for name, parameter in network.named_parameters():
@@ -70,7 +68,14 @@ def latency_ms(
     graphs, layers = {} if graphs is None else graphs, tuple(network.state_dict())
     path = with_weights(graphs[layers], network, file) if layers in graphs else export(network, file)
     graphs.setdefault(layers, path)
-    predict = onnx_predict(path)
+    return path
+
+
+def latency_ms(
+    shape: dict, file: str | Path, *, repeats: int = 60, graphs: dict[tuple[str, ...], Path] | None = None
+) -> float:
+    """Median latency [ms] of an architecture in ONNX Runtime, batch 1, one thread; file, graphs: see `untrained`."""
+    predict = onnx_predict(untrained(shape, file, graphs=graphs))
     return measure.latency(lambda: predict(TILE), repeats=repeats).p50_ms
 
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from cvprod import surface
 from cvprod.measure import wilson
 from cvprod.models import Evaluation
-from cvprod.models.operating import choose, det, shifted
+from cvprod.models.operating import choose, det, shifted, with_clean
 
 
 def judged(n=400, seed=0, **options):
@@ -61,3 +62,12 @@ def test_what_cannot_be_traded_is_refused():
         det(Evaluation(np.zeros((3, 7), np.float32), np.ones(3, np.int64)))
     with pytest.raises(ValueError, match="above 0"):
         choose(judged(), false_rejects=0, misses=0.1)
+
+
+def test_added_tiles_are_clean_and_ones_own_images_stay_alone():
+    some = surface.make_set(14, seed=3)
+    more = with_clean(some, 20, seed=4)
+    assert len(more.labels) == len(more.images) == len(more.boxes) == 34
+    assert np.array_equal(more.images[:14], some.images) and set(more.labels[14:]) == {surface.CLASSES.index("clean")}
+    own = surface.TileSet(some.images, some.labels, some.boxes, files=["a.png"] * 14)
+    assert with_clean(own, 20, seed=4) is own

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from cvprod import optimize
 from cvprod.models import build, predictor
 from cvprod.optimize import fuse
 from cvprod.optimize.student import student
@@ -151,3 +152,18 @@ def test_tiles_that_a_graph_would_round_to_black_are_refused(exported):
         with pytest.raises(ValueError, match="0 to 255"):
             predict((tiles / 255).astype(wrong))
     assert predict(tiles).shape == (2, 7)
+
+
+def test_batchnorms_stand_alone_again_and_a_runtime_folds_them(exported, tmp_path):
+    model, path = optimize.load_student(), tmp_path / "unfolded.onnx"
+    folded = fuse.export(model, tmp_path / "folded.onnx")
+    fuse.unfolded(folded, model, path)
+    tiles = np.random.default_rng(0).integers(0, 256, (3, 1, 96, 96), dtype=np.uint8)
+    assert np.allclose(fuse.onnx_predict(path)(tiles), fuse.onnx_predict(folded)(tiles), atol=1e-3)
+    norms = fuse.count(model, torch.nn.BatchNorm2d)
+    assert fuse.operators(path)["BatchNormalization"] == norms > 0
+    assert (
+        fuse.operators(folded)["BatchNormalization"] == fuse.operators(path, level="basic")["BatchNormalization"] == 0
+    )
+    with pytest.raises(ValueError, match="no convolution whose BatchNorm"):
+        fuse.unfolded(folded, torch.nn.Sequential(torch.nn.ReLU()), tmp_path / "none.onnx")

@@ -71,6 +71,22 @@ def test_every_technique_is_held_against_the_network(tmp_path):
     assert table["file, MB"]["50% of channels gone"] < 0.6 * table["file, MB"]["ONNX Runtime"]
 
 
+def test_a_pruned_network_takes_the_graph_that_is_there(tmp_path, monkeypatch):
+    network = open_network(Small(), input=(3, 64, 48))
+    source = fuse.export(network.module, tmp_path / "whole.onnx", example=network.example)
+    export = fuse.export
+    monkeypatch.setattr(fuse, "export", lambda *_, **__: pytest.fail("exported again"))
+    quick = own._pruned(network, source, 0.5, tmp_path / "quick.onnx")
+    smaller = prune.channels(network.module, 0.5, example=network.example)
+    slow = export(smaller, tmp_path / "slow.onnx", example=network.example)
+    one = network.examples(1)
+    answers = [
+        fuse.session(path).run(None, {fuse.session(path).get_inputs()[0].name: one})[0] for path in (quick, slow)
+    ]
+    np.testing.assert_allclose(*answers, atol=1e-4)
+    assert np.ptp(answers[0]) > 0
+
+
 def test_a_file_of_a_fixed_batch(tmp_path):
     path = tmp_path / "four.onnx"
     torch.onnx.export(

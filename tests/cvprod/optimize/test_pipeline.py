@@ -12,7 +12,7 @@ import torch
 
 from cvprod.measure import Latency
 from cvprod.models import Evaluation, WeightsError, evaluate, predictor
-from cvprod.optimize import compare, fuse, search, train, zoo
+from cvprod.optimize import compare, fuse, pipeline, search, train, zoo
 from cvprod.optimize.__main__ import main as optimize_command
 from cvprod.optimize.distill import TrainingSet
 from cvprod.optimize.pipeline import PipelineConfig, book_tiles, int8, run_pipeline
@@ -320,3 +320,11 @@ def test_a_card_without_its_recipe_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(zoo, "WEIGHTS", tmp_path)
     with pytest.raises(WeightsError, match=r"training\.recipe"):
         compare.Workshop(tmp_path, np.zeros((1, 1, 96, 96), np.uint8)).make("pipeline")
+
+
+def test_a_graph_that_is_there_saves_an_export_and_changes_no_byte_of_an_answer(made, tiles, tmp_path, monkeypatch):
+    graph = fuse.export(made.student, tmp_path / "student.onnx")
+    monkeypatch.setattr(pipeline, "export", lambda *_, **__: pytest.fail("exported again"))
+    path = pipeline.int8(made.pruned, tmp_path / "pipeline.onnx", tiles.images[:32], graph=graph)
+    usual = pipeline.onnx_predict(made.path)(tiles.images[:20])
+    assert np.abs(pipeline.onnx_predict(path)(tiles.images[:20]) - usual).max() < 0.1 * np.ptp(usual) + 0.05

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from cvprod import surface
 from cvprod.optimize import prune
 from cvprod.optimize.distill import TrainingSet, ask, fit, kd_loss
 from cvprod.optimize.student import student, widths
@@ -144,3 +145,30 @@ def test_student_widths_round_trip():
     assert widths(student(**shape)) == shape
     with pytest.raises(ValueError, match="hidden"):
         student(16, (16,), (16, 32))
+
+
+def test_statistics_are_those_of_the_tiles_and_nothing_else_changes():
+    torch.manual_seed(0)
+    model, tiles = student(16, (16,), (16,)).eval(), surface.make_set(96, seed=5).images
+    with torch.no_grad():
+        model.body.stem[1].running_mean += 3  # stale
+    fresh = prune.reestimate_batchnorms(model, tiles, batch=48)
+    seen = {}
+    fresh.body.stem[0].register_forward_hook(lambda m, i, out: seen.update(x=out))
+    with torch.no_grad():
+        fresh(torch.from_numpy(tiles))
+    assert torch.allclose(fresh.body.stem[1].running_mean, seen["x"].mean((0, 2, 3)), atol=1e-4)
+    assert not fresh.training and fresh.body.stem[1].momentum == model.body.stem[1].momentum
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), fresh.parameters(), strict=True))
+    with pytest.raises(ValueError, match="need inputs"):
+        prune.reestimate_batchnorms(model, tiles[:0])
+
+
+@pytest.mark.parametrize("other", [{"depthwise": True}, {"unshuffle": False}])
+def test_what_the_student_is_raced_against_sees_the_same_tiles_and_works_at_the_same_size(other):
+    usual, raced = student(16, (16, 32), (16, 32)), student(16, (16, 32), (16, 32), **other)
+    sizes = []
+    for net in (usual, raced):
+        net.body.blocks.register_forward_hook(lambda m, inputs, out: sizes.append((inputs[0].shape, out.shape)))
+        assert net(torch.zeros(2, 1, 96, 96)).shape == (2, 7)
+    assert sizes[0] == sizes[1]

@@ -1,5 +1,7 @@
 """Quantisation by hand against closed forms, and by the libraries against the float network."""
 
+import copy
+
 import numpy as np
 import onnx
 import pytest
@@ -9,8 +11,9 @@ from hypothesis import strategies as st
 from onnx.reference import ReferenceEvaluator
 
 from cvprod import optimize, surface
-from cvprod.models import predictor
+from cvprod.models import evaluate, predictor
 from cvprod.optimize import fuse, quantize
+from cvprod.optimize.distill import TrainingSet, fit
 from cvprod.optimize.student import student
 
 numbers = st.floats(-1e3, 1e3, allow_nan=False, width=32)
@@ -190,3 +193,42 @@ def test_half_precision_rounds(net, images):
     truth, answer = predictor(net)(images), quantize.reduced(net, torch.bfloat16)(images)
     assert answer.dtype == np.float32 and 0 < np.abs(truth - answer).max() < 0.1 * np.ptp(truth)
     assert next(net.parameters()).dtype == torch.float32
+
+
+def test_straight_through_rounds_going_forward_and_not_going_back(net, images):
+    plan = dict.fromkeys(quantize.layers(net), 4)
+    tiles, before = torch.from_numpy(images[:8]), {name: m.weight.clone() for name, m in quantize.layers(net).items()}
+    with quantize.quantized_layers(net, plan), torch.inference_mode():
+        rounded = net(tiles)
+    with quantize.straight_through(net, plan):
+        answer = net(tiles)
+        assert torch.allclose(answer, rounded, atol=1e-4)
+        answer.square().sum().backward()
+        for layer in quantize.layers(net).values():
+            assert layer.parametrizations.weight.original.grad.abs().max() > 0
+    assert all(torch.equal(layer.weight, before[name]) for name, layer in quantize.layers(net).items())
+    with pytest.raises(ValueError, match="no layer called nowhere"), quantize.straight_through(net, {"nowhere": 4}):
+        pass
+
+
+def test_a_network_learns_to_bear_four_bits():
+    """What rounding took from the shipped student, training on takes back."""
+    net, lesson, test = optimize.load_student(), surface.tiles("train", 210), surface.tiles("test", 140)
+    plan, aware = dict.fromkeys(quantize.layers(net), 4), copy.deepcopy(net)
+    with quantize.straight_through(aware, plan):
+        fit(aware, TrainingSet(lesson.images, lesson.labels), steps=20, batch=32, lr=1e-3)
+    accuracies = []
+    for model in (net, aware):
+        with quantize.quantized_layers(model, plan):
+            accuracies.append(evaluate(predictor(model), test).accuracy)
+    assert accuracies[1] > accuracies[0]
+
+
+@pytest.mark.parametrize("kinds", [{"weight": "uint8"}, {"activation": "int8"}])
+def test_other_formats_give_the_answers_of_float_too(net, images, exported, tmp_path, kinds):
+    path = quantize.static_qdq(exported, tmp_path / "other.onnx", images, weight_bits=8, **kinds)
+    zero_points = {t.name: t.data_type for t in onnx.load(path).graph.initializer if t.name.endswith("zero_point")}
+    wanted = onnx.TensorProto.UINT8 if "weight" in kinds else onnx.TensorProto.INT8
+    assert set(zero_points.values()) <= {wanted, onnx.TensorProto.INT32}
+    truth = predictor(net)(images)
+    assert np.abs(fuse.onnx_predict(path)(images) - truth).max() < 0.2 * np.abs(truth).max()
