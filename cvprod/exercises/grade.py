@@ -222,10 +222,11 @@ def _mark(question, answer: nbformat.NotebookNode | None, test: nbformat.Noteboo
     if points == maximum:
         return Mark(question.title, points, maximum)
     reason, where = _error(test), _where(test)
-    if answer is not None and _error(answer):
-        reason, where = f"answer cell: {_error(answer)}", "answer"
-    elif reason.startswith("NotImplementedError"):
+    failed = _error(answer) if answer is not None else ""
+    if (failed or reason).startswith("NotImplementedError"):
         reason, where = "not answered", "answer"
+    elif failed:
+        reason, where = f"answer cell: {failed}", "answer"
     return Mark(question.title, points, maximum, reason or "failed", where)
 
 
