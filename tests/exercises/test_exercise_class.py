@@ -1,5 +1,6 @@
 """A whole class, graded by the command with real kernels, and killed on the way."""
 
+import contextlib
 import csv
 import json
 import os
@@ -36,6 +37,22 @@ def _until(process, records, enough):
     assert process.poll() is None, "it ended before it could be killed"
 
 
+def _hears_ctrl_c():
+    """Also where the tests run in the background of a shell, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _end(process, how):
+    """What it said until it ended. Who presses Ctrl-C and sees nothing happen presses it again."""
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        process.send_signal(how)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=3)[0]
+    process.kill()
+    raise AssertionError(f"it did not end: {process.communicate()[0]}")
+
+
 def _grade_and_kill(tmp_path, count, kinds):
     """Grade ``count`` submissions in three runs, the first killed, the second interrupted.
 
@@ -49,10 +66,9 @@ def _grade_and_kill(tmp_path, count, kinds):
     command, kept, spent = _command(folder, marks), {}, 0.0
     for share, how in ((0.25, signal.SIGKILL), (0.5, signal.SIGINT)):
         began = time.monotonic()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=_hears_ctrl_c)
         _until(process, records, int(share * count))
-        process.send_signal(how)
-        said = process.communicate(timeout=120)[0]
+        said = _end(process, how)
         spent += time.monotonic() - began
         now = marked(records)
         assert kept.items() <= now.items(), "a mark was lost, or made again"

@@ -51,7 +51,8 @@ SHEETS = (
 )
 ADDRESS = re.compile(r"""url\(\s*(['"]?)(?!data:|#|/|[a-z]+:)([^'")]+)\1\s*\)""")
 #: The theme's script asks every block whether it scrolls, so that the keyboard can stop there, and sets what it found
-#: before it asks the next: the whole page is laid out, once for each. Here a block is asked near the screen.
+#: before it asks the next: the whole page is laid out, once for each. Here a block is asked near the screen, and takes
+#: it for granted until then: the keyboard passes over nothing that scrolls.
 SCRIPT = "scripts/pydata-sphinx-theme.js"
 STOPS = re.compile(r"\.forEach\((\w)=>\{\1\.tabIndex=([^{}]*\?0:-1)\}\)")
 NEAR = """const tabStops = new IntersectionObserver(entries => {
@@ -113,7 +114,7 @@ def patient(script: str) -> str:
     if not found:
         return script
     return NEAR.replace("BLOCK", found[1]).replace("STOP", found[2]) + STOPS.sub(
-        ".forEach(block=>tabStops.observe(block))", script
+        ".forEach(block=>{block.tabIndex=0;tabStops.observe(block)})", script
     )
 
 

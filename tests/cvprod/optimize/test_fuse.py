@@ -108,7 +108,7 @@ def test_other_weights_and_widths_in_the_same_graph_are_what_an_export_would_be(
     onnx.checker.check_model(quick, full_check=True)
     answer = fuse.onnx_predict(quick)(images)
     np.testing.assert_allclose(answer, fuse.onnx_predict(slow)(images), atol=1e-6)  # sums may come in another order
-    assert fuse.operators(quick, level="all").total() == fuse.operators(slow, level="all").total()
+    assert fuse.operators(quick, level="all").total() <= fuse.operators(slow, level="all").total()
     assert np.abs(answer - fuse.onnx_predict(exported[1])(images)).max() > 0.1
 
 
