@@ -238,7 +238,7 @@ def test_worker_keeps_the_demo_alone_and_changes_with_it(tmp_path):
 def test_one_sheet_holds_all_and_its_addresses_still_lead_there(tmp_path):
     (tmp_path / "styles").mkdir()
     (tmp_path / "custom.css").write_text('p { background: url(a.svg) } /* gone */ i { mask: url("data:x") }')
-    (tmp_path / "styles/theme.css").write_text("@charset 'utf-8'; b { background: url('../fonts/f.woff') }")
+    (tmp_path / "styles/sphinx-book-theme.css").write_text("@charset 'utf-8'; b { background: url('../fonts/f.woff') }")
     assets.bundle(tmp_path, set())
     made = (tmp_path / assets.BUNDLE).read_text()
     assert 'url("../a.svg")' in made and 'url("../fonts/f.woff")' in made and 'url("data:x")' in made
