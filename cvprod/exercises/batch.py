@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 
 from cvprod.exercises import likeness
-from cvprod.exercises.course import COURSE, SOLUTION_MARK, Exercise, ExerciseError, grade_id, named
+from cvprod.exercises.course import COURSE, SOLUTION_END, SOLUTION_MARK, Exercise, ExerciseError, grade_id, named
 from cvprod.exercises.grade import Limits, Report, grade_bytes
 from cvprod.exercises.guard import Guard
 from cvprod.exercises.likeness import Pair
@@ -27,7 +27,7 @@ from cvprod.exercises.runner import Interrupted, sweep
 from cvprod.exercises.sandbox import refused
 from cvprod.exercises.submissions import Person, Submission, collect
 
-_SOLUTION = re.compile(rf"[ ]*{SOLUTION_MARK}.*?### END SOLUTION", re.DOTALL)
+_SOLUTION = re.compile(rf"[ ]*{SOLUTION_MARK}.*?{SOLUTION_END}", re.DOTALL)
 GRADED, NOT_GRADED, OLDER, OTHER, WAITING = "graded", "not graded", "older version", "other exercise", "waiting"
 
 
@@ -329,9 +329,9 @@ def alike(rows: list[Row], exercises: list[Exercise]) -> tuple[list[str], dict[s
     pairs = {}
     for name, own in wrote.items():
         exercise = named(exercises, name)
-        published = likeness.fragments(*_answers(exercise.source, exercise).values())
-        given = likeness.fragments(*(_SOLUTION.sub("", text) for text in _answers(exercise.source, exercise).values()))
-        if found := likeness.pairs(own, given, published):
+        published = _answers(exercise.source, exercise).values()
+        given = likeness.fragments(*(_SOLUTION.sub("", text) for text in published))
+        if found := likeness.pairs(own, given, likeness.fragments(*published)):
             pairs[name] = found
     return notes, pairs
 

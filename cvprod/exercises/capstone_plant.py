@@ -178,8 +178,12 @@ class Validation:
     def truth(self, threshold: float) -> tuple[float, float]:
         """(recall, false-reject rate) that a threshold has on the line, where a score at it or above means defect."""
         z = np.arcsinh(threshold / self.scale)
-        recall = 0.85 * ndtr(self.apart - z) + 0.15 * ndtr(self.apart - 1.0 - z)
-        return float(recall), float(ndtr(-z))
+        return float(_recall(self.apart, z)), float(ndtr(-z))
+
+
+def _recall(apart: float, z: float) -> float:
+    """Share of the defects above z: most lie `apart` from the clean tiles, the hard ones 1 nearer."""
+    return 0.85 * ndtr(apart - z) + 0.15 * ndtr(apart - 1.0 - z)
 
 
 def validation(seed: int, recall: float, rejects: float) -> tuple[Validation, bool]:
@@ -191,9 +195,7 @@ def validation(seed: int, recall: float, rejects: float) -> tuple[Validation, bo
     low, high = 0.0, 12.0
     for _ in range(50):
         apart = (low + high) / 2
-        cut = -ndtri(wanted)
-        got = 0.85 * ndtr(apart - cut) + 0.15 * ndtr(apart - 1.0 - cut)
-        low, high = (apart, high) if got < recall else (low, apart)
+        low, high = (apart, high) if _recall(apart, -ndtri(wanted)) < recall else (low, apart)
     scale = float(10 ** rng.uniform(-2, 2))
     n, seen = 4000, 1500
     defect = np.r_[np.ones(n, bool), np.zeros(n, bool), rng.random(seen) < 0.5]

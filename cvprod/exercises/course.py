@@ -20,6 +20,7 @@ GRADE_ID = re.compile(r"^#[ \t]*grade_id:[ \t]*([\w-]+)(?:[ \t]+\(([\d.]+) point
 TEST_SUFFIX = "_test"
 POINTS, CAPSTONE_POINTS = 10, 20  # of every exercise, and of every capstone
 SOLUTION_MARK, HIDDEN_MARK = "### BEGIN SOLUTION", "### BEGIN HIDDEN TESTS"
+SOLUTION_END, HIDDEN_END = "### END SOLUTION", "### END HIDDEN TESTS"
 #: Limits of a grading run: CPU seconds of one cell (tests take a few), and wall-clock seconds of a notebook.
 CELL_SECONDS, NOTEBOOK_SECONDS = 60.0, 600.0
 

@@ -15,6 +15,7 @@ from cvprod.book import notebooks
 from cvprod.exercises.course import (
     CELL_SECONDS,
     COURSE,
+    HIDDEN_END,
     HIDDEN_MARK,
     NOTEBOOK_SECONDS,
     TEST_SUFFIX,
@@ -169,7 +170,7 @@ def edited_tests(submitted: nbformat.NotebookNode, exercise: Exercise) -> list[s
     given = {}
     for name, cell in exercise.graded_cells.items():
         if name.endswith(TEST_SUFFIX):
-            given[name] = re.sub(rf"\n{HIDDEN_MARK}.*?### END HIDDEN TESTS", "", cell.source, flags=re.DOTALL).strip()
+            given[name] = re.sub(rf"\n{HIDDEN_MARK}.*?{HIDDEN_END}", "", cell.source, flags=re.DOTALL).strip()
     return [
         f"{name}: the visible test was edited (the original was run)"
         for cell in submitted.cells

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import nbformat
 
-from cvprod.exercises.course import HIDDEN_MARK, Exercise, ExerciseError
+from cvprod.exercises.course import HIDDEN_END, HIDDEN_MARK, Exercise, ExerciseError
 from cvprod.files import write_atomic
 
 VARIABLE = "CVPROD_EXERCISES_OVERLAY"  # in the environment: the folder, where no option names one
 SEED, KEY, MORE = "_seed", "key", ".more"
-_HIDDEN = re.compile(rf"(?<={HIDDEN_MARK}\n).*?(?=### END HIDDEN TESTS)", re.DOTALL)
+_HIDDEN = re.compile(rf"(?<={HIDDEN_MARK}\n).*?(?={HIDDEN_END})", re.DOTALL)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,10 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from cvprod.exercises.course import GRADE_ID, HIDDEN_MARK, SOLUTION_MARK, Exercise
+from cvprod.exercises.course import GRADE_ID, HIDDEN_MARK, SOLUTION_END, SOLUTION_MARK, Exercise
 from cvprod.repo import ROOT
 
 WRONG = ROOT / "tests" / "exercises" / "wrong"
-_END = "### END SOLUTION"
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def _explained(source: str) -> tuple[str, str]:
             opening = not why
         elif opening and bare.startswith("# "):
             why.append(bare.removeprefix("# "))
-        elif bare != _END and not GRADE_ID.match(line):
+        elif bare != SOLUTION_END and not GRADE_ID.match(line):
             opening = False
             lines.append(line)
     return " ".join(why), re.sub(r"\n{3,}", "\n\n\n", textwrap.dedent("\n".join(lines)).strip())

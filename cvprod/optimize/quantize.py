@@ -125,12 +125,18 @@ def layers(model: nn.Module) -> dict[str, nn.Module]:
     return {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
 
 
+def _named(model: nn.Module, bits: dict[str, int]) -> dict[str, nn.Module]:
+    """The model's layers by name. Raises ValueError where `bits` names one that there is not."""
+    known = layers(model)
+    if unknown := sorted(set(bits) - set(known)):
+        raise ValueError(f"no layer called {', '.join(unknown)}; the layers are {', '.join(known)}.")
+    return known
+
+
 @contextmanager
 def quantized_layers(model: nn.Module, bits: dict[str, int]) -> Iterator[None]:
     """Inside, the named layers work with weights and inputs of so many bits (simulated in float32)."""
-    known, saved, handles = layers(model), {}, []
-    if unknown := sorted(set(bits) - set(known)):
-        raise ValueError(f"no layer called {', '.join(unknown)}; the layers are {', '.join(known)}.")
+    known, saved, handles = _named(model, bits), {}, []
     try:
         for name, width in bits.items():
             layer = known[name]
@@ -170,9 +176,7 @@ def straight_through(model: nn.Module, bits: dict[str, int]) -> Iterator[None]:
     Source: Y. Bengio, N. Leonard, A. Courville, "Estimating or propagating gradients through stochastic neurons",
     arXiv:1308.3432. Raises ValueError for an unknown layer.
     """
-    known, handles = layers(model), []
-    if unknown := sorted(set(bits) - set(known)):
-        raise ValueError(f"no layer called {', '.join(unknown)}; the layers are {', '.join(known)}.")
+    known, handles = _named(model, bits), []
     try:
         for name, width in bits.items():
             parametrize.register_parametrization(known[name], "weight", StraightThrough(width))

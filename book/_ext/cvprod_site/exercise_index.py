@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 
 from cvprod.exercises.course import Exercise
+from cvprod.exercises.solutions import chapter
 from cvprod_site import solutions
 
 PAGE, MARK = "book/exercises", "<!--cv-exercises-->"
@@ -44,14 +45,16 @@ def _row(path: Path) -> str:
     link = f"../exercises/release/{path.parent.name}/{path.stem}.html"
     cells = (
         f'<th scope="row"><a href="{link}">{html.escape(title)}</a></th>',
-        f"<td>{_chapters(path.stem, text)}</td><td>{points}</td><td>{html.escape(time)}</td>",
+        f"<td>{_chapters(exercise, text)}</td><td>{points}</td><td>{html.escape(time)}</td>",
         f"<td>{html.escape('; '.join(parts))}</td>",
         f'<td><a href="../{solutions.page(exercise)}.html#{solutions.anchor(exercise)}">Solution {number}</a></td>',
     )
     return f"<tr>{''.join(cells)}</tr>"
 
 
-def _chapters(name: str, text: str) -> str:
-    """The chapter in an exercise's name, or those that a capstone links to."""
+def _chapters(exercise: Exercise, text: str) -> str:
+    """The chapter that an exercise belongs to, or those that a capstone links to."""
+    if number := chapter(exercise):
+        return str(number)
     linked = {int(number) for number in re.findall(r"/notebooks/(\d\d)_", text)}
-    return str(int(name[:2])) if name[0].isdigit() else ", ".join(map(str, sorted(linked)))
+    return ", ".join(map(str, sorted(linked)))
