@@ -1,12 +1,13 @@
 """Judge once more, alone, what measures time and has failed beside others: a plugin for pytest, and a command.
 
 Chapters claim things about time, and are tested on machines that other people use too: a neighbour who takes both
-cores for a second spoils what holds in every other second. So where a chapter, or a test that is marked ``alone``, has
-failed in ``pytest -p cvprod.book.pytest_again``, or the process of any test has died (for want of memory, say),
-``python -m cvprod.book.pytest_again`` runs that chapter from its first cell, or that test, once more with nothing
-beside it, and its result counts. What is wrong fails twice. A test that measures no time has no second chance, nor has
-a chapter whose cell raised anything but an AssertionError (or whose kernel never answered), nor have many failures at
-once: those are no neighbour's doing.
+cores for a second spoils what holds in every other second. Tests of real servers measure none, but wait for several
+programs to start, die or notice, each with a limit that a busy machine can pass. So where a chapter, a test that is
+marked ``alone`` or one in `PROGRAMS` has failed in ``pytest -p cvprod.book.pytest_again``, or the process of any test
+has died (for want of memory, say), ``python -m cvprod.book.pytest_again`` runs that chapter from its first cell, or
+that test, once more with nothing beside it, and its result counts. What is wrong fails twice. No other test has a
+second chance, nor has a chapter whose cell raised anything but an AssertionError (or whose kernel never answered), nor
+have many failures at once: those are no neighbour's doing.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from cvprod.book.build import PYTEST
 KEY = "cvprod/again"
 #: More chapters and tests than this do not fail for a neighbour's sake.
 MOST = 3
+#: Where tests start real programs and wait for them.
+PROGRAMS = ("tests/cvprod/serving/", "tests/cvprod/stack/", "tests/deploy/", "tests/exercises/test_exercise_class.py",
+            "tests/exercises/test_exercise_notebooks.py", "tests/site/", "tests/terraform/")  # fmt: skip
 #: What a chapter's report says where a claim failed; and where its kernel found a port taken, which it chooses a moment
 #: before it opens it, while tests beside it open theirs.
 CLAIM, KERNEL = "AssertionError", "Kernel didn't respond"
@@ -47,7 +51,7 @@ class Failures:
         said = str(report.longrepr)
         if path.endswith(".ipynb") and (CLAIM in said or KERNEL in said or DIED in said):
             self.timed.append(path)
-        elif "alone" in report.keywords or DIED in said:
+        elif "alone" in report.keywords or DIED in said or path.startswith(PROGRAMS):
             self.timed.append(report.nodeid)
         else:
             self.others = True

@@ -58,12 +58,23 @@ def fold_dead(folder: Path) -> None:
     """`fold` for every process that has files here and is gone. Raises OSError on a full disk."""
     pids = {file.stem.rpartition("_")[2] for file in folder.glob("*_*.db")}
     for pid in map(int, filter(str.isdecimal, pids)):
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+        if not _lives(pid):
             fold(folder, pid)
-        except OSError:
-            continue  # it lives, as another user
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process still runs. One that has ended, but that its parent has not asked about yet, does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # as another user
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):  # gone since, or no Linux: a later call finds out
+        return True
+    return state not in "ZX"
 
 
 def fold(folder: Path, pid: int) -> None:

@@ -281,6 +281,7 @@ class Supervisor:
         self._promote()
         self._hand_on()
         log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
+        self._spawn(self._fold_dead(None))  # a process that took its time to end is gone by now
 
     def _promote(self) -> None:
         """A spare that is ready takes the place of a worker that is not. There may be two workers then, and one more
@@ -331,8 +332,7 @@ class Supervisor:
         log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
         # A worker that served is replaced at once; one that cannot even start, more and more slowly.
         await asyncio.sleep(min(10.0, 0.1 * 2**self.failures) if self.failures else 0.0)
-        if not worker.pid:  # it may not have been gone quite when its channel was
-            await self._fold_dead(None)
+        await self._fold_dead(None)  # it may not have been gone quite when its channel was
         if not self.stopping and worker.index not in self.workers:
             await self._start(worker.index)
 

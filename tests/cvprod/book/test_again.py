@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from cvprod.book import notebooks, pytest_again
+from cvprod.repo import ROOT
 
 #: Fails when it is run first, and not after that: a neighbour who has gone.
 ONCE = "from pathlib import Path\nseen = Path('{0}')\nknown = seen.exists()\nseen.touch()\nassert known"
@@ -69,10 +70,11 @@ def test_what_is_no_claim_about_time_has_one_chance(tmp_path, sources):
     [
         ("notebooks/a.ipynb::Cell 0", "RuntimeError: Kernel didn't respond in 60 seconds", "notebooks/a.ipynb"),
         ("tests/test_a.py::test_b[1]", "worker 'gw0' crashed while running 'tests/test_a.py'", None),
+        ("tests/deploy/haproxy/test_a.py::test_b", "AssertionError: it did not come about", None),
         ("notebooks/a.ipynb::Cell 3", "worker 'gw1' crashed while running 'a.ipynb'", "notebooks/a.ipynb"),
     ],
 )
-def test_a_kernel_that_never_answered_and_a_process_that_died_are_started_again(name, said, again):
+def test_a_kernel_that_never_answered_a_process_that_died_and_real_programs_have_another_chance(name, said, again):
     kept = {}
     failures = pytest_again.Failures()
     report = pytest.TestReport(name, ("", 0, ""), {}, "failed", said, "setup")
@@ -81,6 +83,10 @@ def test_a_kernel_that_never_answered_and_a_process_that_died_are_started_again(
     config = SimpleNamespace(cache=SimpleNamespace(set=kept.__setitem__))
     failures.pytest_sessionfinish(SimpleNamespace(config=config), pytest.ExitCode.TESTS_FAILED)
     assert dict.fromkeys(kept[pytest_again.KEY]) == {again or name: None}
+
+
+def test_the_folders_of_real_programs_exist():
+    assert all((ROOT / path).exists() for path in pytest_again.PROGRAMS)
 
 
 def test_many_failures_are_no_neighbours_doing(tmp_path):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from prometheus_client.mmap_dict import MmapedDict
@@ -67,17 +68,19 @@ def test_the_dead_are_one_file_and_nothing_is_lost(tmp_path):
 
 
 def test_whoever_is_gone_is_found(tmp_path):
-    gone = subprocess.Popen(["true"])
+    gone, unasked = (subprocess.Popen(["true"]) for _ in range(2))
     gone.wait()
-    for pid in (gone.pid, os.getpid()):
+    os.waitid(os.P_PID, unasked.pid, os.WEXITED | os.WNOWAIT)  # ended, and still a zombie
+    for pid in (gone.pid, unasked.pid, os.getpid()):
         made = Reserved(str(tmp_path / f"histogram_{pid}.db"))
         made.write_value("requests", 3.0, 0.0)
         made.close()
     metric_files.fold_dead(tmp_path)
     metric_files.fold_dead(tmp_path)  # what is folded already is no process
+    unasked.wait()
     left = {"histogram_gone.db", f"histogram_{os.getpid()}.db"}
     assert {file.name for file in tmp_path.glob("*.db")} == left
-    assert values(tmp_path / "histogram_gone.db") == {"requests": 3.0}
+    assert values(tmp_path / "histogram_gone.db") == {"requests": 6.0}
 
 
 def test_counts_survive_their_workers_and_a_scrape_reads_no_more_files(start, tmp_path, monkeypatch):
@@ -88,7 +91,6 @@ def test_counts_survive_their_workers_and_a_scrape_reads_no_more_files(start, tm
     name = 'cvprod_requests_total{code="200",route="/v2"}'
     assert metrics(service)[name] == 10
     (folder,) = tmp_path.glob("cvprod-metrics-*")
-    files = len(list(folder.glob("*.db")))
     for _ in range(5):
         before = service.workers()
         os.kill(before[0], signal.SIGKILL)
@@ -96,5 +98,10 @@ def test_counts_survive_their_workers_and_a_scrape_reads_no_more_files(start, tm
         time.sleep(0.2)
     for _ in range(5):
         service.get("/v2")
-    wait_for(lambda: len(list(folder.glob("*.db"))) <= files + 2, 30)
+
+    def owners():
+        return {file.stem.rpartition("_")[2] for file in folder.glob("*.db")} - {"gone"}
+
+    # What two workers and the process that they are forked from have written, and nobody else.
+    wait_for(lambda: len(owners()) <= 3 and all(Path(f"/proc/{pid}").exists() for pid in owners()), 60)
     assert metrics(service)[name] == 15
