@@ -11,11 +11,22 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
+import torch
 
 from cvprod.bench import UsageError, check_output, mendable, write_output
-from cvprod.models import BASELINE, NETWORKS, WEIGHTS, Evaluation, WeightsError, card, evaluate, load, predictor
+from cvprod.models import (
+    BASELINE,
+    NETWORKS,
+    WEIGHTS,
+    Evaluation,
+    WeightsError,
+    augment,
+    card,
+    evaluate,
+    load,
+    predictor,
+)
 from cvprod.models.evaluation import Predict
 from cvprod.optimize.fuse import onnx_predict
 from cvprod.optimize.zoo import PIPELINE, STUDENTS, load_student, pipeline_card, pipeline_path
@@ -109,21 +120,14 @@ def detail(images: np.ndarray) -> np.ndarray:
 
     images: uint8 (N, 1, H, W); returns float64 (N,): the standard deviation of what a Gaussian of 4 px takes away.
     """
-    grey = images[:, 0].astype(np.float64)
-    fine = (grey - _coarse(grey)).std((1, 2))
-    return fine / np.maximum(grey.mean((1, 2)), 1.0)
+    grey = torch.from_numpy(images).float()
+    fine = (grey - augment.coarse(grey)).numpy().astype(np.float64).std((1, 2, 3))
+    return fine / np.maximum(images.mean((1, 2, 3)), 1.0)
 
 
 def fade(images: np.ndarray, share: float) -> np.ndarray:
     """The same images with only `share` of their detail, as fainter defects would show; uint8 (N, 1, H, W)."""
-    grey = images[:, 0].astype(np.float64)
-    coarse = _coarse(grey)
-    return np.clip(np.rint(coarse + share * (grey - coarse)), 0, 255).astype(np.uint8)[:, None]
-
-
-def _coarse(grey: np.ndarray) -> np.ndarray:
-    """Each image (N, H, W) under a Gaussian of 4 px."""
-    return np.stack([cv2.GaussianBlur(image, (0, 0), 4) for image in grey])
+    return augment.fade(torch.from_numpy(images).float(), share).byte().numpy()
 
 
 def opened(network: str) -> Predict:

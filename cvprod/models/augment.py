@@ -7,9 +7,32 @@ and its brightness and contrast are nobody's business.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+#: Standard deviation of the Gaussian that divides detail from light and shade [px].
+COARSE = 4.0
+
+
+def coarse(images: Tensor) -> Tensor:
+    """Images, float32 (N, 1, H, W) of more than 16 px, under a Gaussian of `COARSE` px: light and shade, no detail."""
+    reach = math.ceil(4 * COARSE)
+    taps = torch.exp(-((torch.arange(-reach, reach + 1) / COARSE) ** 2) / 2)
+    taps = taps / taps.sum()
+    wide = F.pad(images, (reach,) * 4, mode="reflect")
+    return F.conv2d(F.conv2d(wide, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
+
+
+def fade(images: Tensor, share: Tensor | float) -> Tensor:
+    """The same images with only `share` of their detail, as fainter defects would show.
+
+    images: float32 (N, 1, H, W), values 0..255; share: one for all, or (N, 1, 1, 1). Returns whole grey levels.
+    """
+    shade = coarse(images)
+    return (shade + share * (images - shade)).round_().clamp_(0.0, 255.0)
 
 
 def augment(images: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:

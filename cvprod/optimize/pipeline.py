@@ -34,6 +34,7 @@ class PipelineConfig:
 
     The defaults are the recipe of the shipped files. tiles: generated training tiles.
     steps, tune_steps: training steps of the distillation and after pruning. prune_ratio: share of channels to take.
+    faint: share of the textures that are shown fainter after pruning, as real ones often are (see `distill.faded`).
     calibration: tiles that set the INT8 ranges. test_tiles: on which every step is judged. threads: of PyTorch.
     """
 
@@ -41,6 +42,7 @@ class PipelineConfig:
     steps: int = 4_000
     tune_steps: int = 6_000
     prune_ratio: float = 0.25
+    faint: float = 0.7
     lr: float = 3e-3
     batch: int = 64
     calibration: int = 512
@@ -56,6 +58,8 @@ class PipelineConfig:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.tiles < 2:
             raise ValueError(f"tiles must be at least 2, half of them of the wide line, got {self.tiles}")
+        if not 0 <= self.faint <= 1:
+            raise ValueError(f"faint is a share of the textures, from 0 to 1, got {self.faint}")
         if not 0 <= self.prune_ratio < 1:
             raise ValueError(f"prune_ratio is a share of the channels, from 0 to below 1, got {self.prune_ratio}")
 
@@ -158,6 +162,7 @@ def run_pipeline(
         begun = time.perf_counter()
         pruned = copy.deepcopy(pruned)  # the step before keeps its own weights
         tuning = {"steps": config.tune_steps, "lr": config.lr / 2, "batch": config.batch, "seed": config.seed + 1}
+        tuning["faint"] = config.faint
         fit(pruned, data, progress=progress, **tuning)
         judge("fine-tuned", predictor(pruned), state_bytes(pruned), pruned, begun)
 

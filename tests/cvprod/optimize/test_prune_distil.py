@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from cvprod import surface
+from cvprod.models.augment import coarse, fade
 from cvprod.optimize import prune
-from cvprod.optimize.distill import TrainingSet, ask, fit, kd_loss
+from cvprod.optimize.distill import FAINTEST, TEXTURES, TrainingSet, ask, faded, fit, kd_loss
 from cvprod.optimize.student import student, widths
 
 
@@ -120,6 +121,41 @@ def test_the_teacher_outweighs_wrong_labels():
     fit(model, TrainingSet(images, 1 - labels, teacher), steps=25, batch=32, lr=1e-2)
     answers = ask(lambda x: model(torch.from_numpy(x)).detach().numpy(), images).argmax(1)
     assert (answers == labels).mean() > 0.9
+
+
+def test_fading_takes_detail_and_leaves_light_and_shade():
+    images = torch.from_numpy(surface.make_set(6, 3).images).float()
+    assert torch.allclose(coarse(torch.full((1, 1, 40, 50), 90.0)), torch.tensor(90.0))
+    assert torch.equal(fade(images, 1.0), images)
+    faint = fade(images, 0.25)
+    assert torch.allclose(faint.mean((1, 2, 3)), images.mean((1, 2, 3)), atol=1.0)
+    assert (faint - coarse(faint)).std() < 0.4 * (images - coarse(images)).std()
+    assert torch.equal(faint, faint.round()) and fade(images[:0], 0.5).shape == (0, 1, 96, 96)
+
+
+def test_textures_alone_are_shown_fainter():
+    tiles = surface.make_set(140, 4)
+    images, labels = torch.from_numpy(tiles.images), torch.from_numpy(tiles.labels)
+    shown, fainter = faded(images, labels, 0.5, torch.Generator().manual_seed(0))
+    texture = torch.tensor([surface.CLASSES[label] in TEXTURES for label in tiles.labels])
+    assert torch.equal(shown[~fainter], images[~fainter].float()) and not (fainter & ~texture).any()
+    assert 0.3 < fainter[texture].float().mean() < 0.7
+    detail = [(x - coarse(x)).std((1, 2, 3)) for x in (shown[fainter], images[fainter].float())]
+    assert (detail[0] < 1.02 * detail[1]).all() and (detail[0] > 0.8 * FAINTEST * detail[1]).all()
+    assert torch.equal(images, torch.from_numpy(tiles.images))
+
+
+@pytest.mark.parametrize("teacher", [True, False])
+def test_what_is_faint_says_nothing_about_clean(teacher):
+    torch.manual_seed(0)
+    model, tiles = student(8, (8, 8), (8, 8)), surface.make_set(64, 5, prior={"pitted_surface": 1})
+    logits = np.random.default_rng(0).normal(0, 3, (64, 7)).astype(np.float32) if teacher else None
+    before = model.body[-1].weight.detach().clone()
+    fit(model, TrainingSet(tiles.images, tiles.labels, logits), steps=2, batch=32, weight_decay=0.0, faint=1.0)
+    after = model.body[-1].weight.detach()
+    assert torch.equal(after[0], before[0]) and not torch.allclose(after[1:], before[1:])
+    with pytest.raises(ValueError, match="share of the textures"):
+        fit(model, TrainingSet(tiles.images, tiles.labels), steps=1, faint=1.5)
 
 
 def test_many_workers_get_the_teachers_answers_in_order():
