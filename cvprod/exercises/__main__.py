@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from cvprod.book import notebooks
-from cvprod.exercises.course import CELL_SECONDS, COURSE, NOTEBOOK_SECONDS, ExerciseError, discover
+from cvprod.exercises.course import CELL_SECONDS, COURSE, NOTEBOOK_SECONDS, ExerciseError, called, discover
 from cvprod.files import write_atomic
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ def _begin_overlay(options: argparse.Namespace) -> int:
     from cvprod.exercises.overlay import Overlay, begin
 
     exercises = discover(options.course)
-    found = [exercise for exercise in exercises if options.exercise in (exercise.name, exercise.prefix)]
-    if not found:
-        raise ExerciseError(f"{options.exercise}: no such exercise ({', '.join(e.prefix for e in exercises)})")
-    for path in begin(options.folder, found[0]):
+    for path in begin(options.folder, called(exercises, options.exercise)):
         _say(f"wrote {path}")
     Overlay(options.folder, exercises)
     _say(f"change the tests there, then: grade handed-in/ --overlay {options.folder}")

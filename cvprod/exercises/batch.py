@@ -16,7 +16,16 @@ from pathlib import Path
 import nbformat
 
 from cvprod.exercises import likeness
-from cvprod.exercises.course import COURSE, SOLUTION_END, SOLUTION_MARK, Exercise, ExerciseError, grade_id, named
+from cvprod.exercises.course import (
+    COURSE,
+    SOLUTION_END,
+    SOLUTION_MARK,
+    Exercise,
+    ExerciseError,
+    called,
+    grade_id,
+    named,
+)
 from cvprod.exercises.grade import Limits, Report, grade_bytes
 from cvprod.exercises.guard import Guard
 from cvprod.exercises.likeness import Pair
@@ -140,9 +149,8 @@ def _check(settings: Settings, exercises: list[Exercise]) -> None:
     known |= {question.answer_id for exercise in exercises for question in exercise.questions}
     if settings.question and settings.question not in known:
         raise ExerciseError(f"--question {settings.question}: no such question (01b_backfill, say)")
-    names = {name for exercise in exercises for name in (exercise.name, exercise.prefix)}
-    if settings.exercise and settings.exercise not in names:
-        raise ExerciseError(f"--exercise {settings.exercise}: no such exercise ({', '.join(sorted(names))})")
+    if settings.exercise:
+        called(exercises, settings.exercise)
     if settings.jobs < 1:
         raise ExerciseError(f"--jobs {settings.jobs}: name at least 1")
 

@@ -112,6 +112,14 @@ def discover(course: Path = COURSE) -> list[Exercise]:
     return [Exercise(path.stem, course) for path in found]
 
 
+def called(exercises: list[Exercise], wanted: str) -> Exercise:
+    """The exercise of that name or prefix (``01a``). Raises ExerciseError, with what there is."""
+    for exercise in exercises:
+        if wanted in (exercise.name, exercise.prefix):
+            return exercise
+    raise ExerciseError(f"no exercise is called {wanted}; there are {', '.join(e.prefix for e in exercises)}")
+
+
 def named(exercises: list[Exercise], name: str) -> Exercise:
     """The exercise of that name; StopIteration where there is none."""
     return next(exercise for exercise in exercises if exercise.name == name)

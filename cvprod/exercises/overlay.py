@@ -20,7 +20,7 @@ from pathlib import Path
 
 import nbformat
 
-from cvprod.exercises.course import HIDDEN_END, HIDDEN_MARK, Exercise, ExerciseError
+from cvprod.exercises.course import HIDDEN_END, HIDDEN_MARK, Exercise, ExerciseError, called
 from cvprod.files import write_atomic
 
 VARIABLE = "CVPROD_EXERCISES_OVERLAY"  # in the environment: the folder, where no option names one
@@ -124,13 +124,14 @@ def begin(folder: Path, exercise: Exercise) -> list[Path]:
 def _place(path: Path, exercises: list[Exercise]) -> tuple[Exercise, str, bool]:
     """The exercise and question that a file is for, and whether it only adds."""
     stem, more = path.stem.removesuffix(MORE), path.stem.endswith(MORE)
-    for exercise in exercises:
-        if path.parent.name in (exercise.name, exercise.prefix):
-            titles = [question.title for question in exercise.questions]
-            if stem not in titles:
-                raise ExerciseError(f"{path}: {exercise.name} has no question {stem} (it has {', '.join(titles)})")
-            return exercise, stem, more
-    raise ExerciseError(f"{path}: no exercise is called {path.parent.name}")
+    try:
+        exercise = called(exercises, path.parent.name)
+    except ExerciseError as error:
+        raise ExerciseError(f"{path}: {error}") from error
+    titles = [question.title for question in exercise.questions]
+    if stem not in titles:
+        raise ExerciseError(f"{path}: {exercise.name} has no question {stem} (it has {', '.join(titles)})")
+    return exercise, stem, more
 
 
 def _text(path: Path) -> str:

@@ -300,6 +300,13 @@ def test_first_page_has_this_builds_figures(monkeypatch, tmp_path):
     assert "100 ×" in text and "200 ×" in text and "-0.5" in text
 
 
+def test_first_page_tells_of_real_photographs_what_is_recorded():
+    from cvprod.bench.sim2real import recorded
+
+    final = recorded("pipeline")
+    assert f"of {final['n_images']} the final file names {final['accuracy']:.1%} rightly" in landing.photographs()
+
+
 def _built(found):
     """The part of Sphinx that the solutions' pages use."""
     highlighter = SimpleNamespace(highlight_block=lambda code, language: f"<pre>{code}</pre>")
