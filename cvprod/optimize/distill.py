@@ -96,21 +96,20 @@ def flip(images: Tensor, generator: torch.Generator) -> Tensor:
 #: Defects that are a texture, not a mark: on real steel they may be spread over a whole tile and hardly show.
 TEXTURES = ("crazing", "pitted_surface", "rolled_in_scale")
 _TEXTURES = torch.tensor([CLASSES.index(name) for name in TEXTURES])
-#: How much of its detail a tile keeps at the least where `fit` shows it fainter. On photographs of pitted steel detail
+#: How much of its detail the faintest copy of a tile keeps in `fit`. On photographs of pitted steel detail
 #: has about half the contrast of generated tiles (`cvprod.bench.sim2real`).
 FAINTEST = 0.25
 
 
 def faded(images: Tensor, labels: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Show about `share` of the `TEXTURES` fainter than they are, each by its own draw from `FAINTEST` to 1.
+    """Fainter copies of about `share` of the `TEXTURES` in a batch, each by its own draw from `FAINTEST` to 1.
 
-    images: uint8 (N, 1, S, S); labels: int64 (N,). Returns the images as float32, and which are fainter, bool (N,).
+    images: uint8 (N, 1, S, S); labels: int64 (N,). Returns the copies, float32 (M, 1, S, S), and of which, int64 (M,).
     """
-    images = images.float()
-    chosen = (torch.rand(len(images), generator=generator) < share) & torch.isin(labels, _TEXTURES)
-    kept = FAINTEST + (1 - FAINTEST) * torch.rand(int(chosen.sum()), 1, 1, 1, generator=generator)
-    images[chosen] = fade(images[chosen], kept)
-    return images, chosen
+    drawn = torch.rand(len(images), generator=generator) < share
+    of = (drawn & torch.isin(labels, _TEXTURES)).nonzero()[:, 0]
+    kept = FAINTEST + (1 - FAINTEST) * torch.rand(len(of), 1, 1, 1, generator=generator)
+    return fade(images[of].float(), kept), of
 
 
 def rise_and_fall(step: int, *, steps: int) -> float:
@@ -139,9 +138,9 @@ def fit(
     """Train in place for `steps` batches: distillation where `data` has a teacher, plain labels where not.
 
     AdamW with a learning rate that rises to `lr` and falls to zero; tiles come in shuffled passes, mirrored at random.
-    faint: share of the textures that are shown fainter, see `faded`; it needs the book's seven classes. The teacher's
-    answer to the tile as it was still tells one defect from another. Where a defect is so faint that the tile is clean,
-    plain tiles decide: the logit of ``clean`` is left out of the loss of faint ones.
+    faint: share of the textures of which a batch has a fainter copy as well, see `faded`; it needs the book's seven
+    classes. The teacher's answer to the tile still tells one defect from another. How faint a defect may be before the
+    tile counts as clean is not for copies to say: the logit of ``clean`` is left out of their loss.
     `each_step(step)` is called after every step (to freeze observers, say). Leaves the model in eval mode.
     """
     if steps < 1 or not len(data.images):
@@ -169,13 +168,12 @@ def fit(
         tiles, truth = flip(images[chosen], generator), labels[chosen]
         said = None if teacher is None else teacher[chosen]
         if faint:
-            tiles, fainter = faded(tiles, truth, faint, generator)
-            logits, loss = model(tiles), 0.0
-            # What is shown fainter is judged among the defects: `CLASSES` begins with ``clean``.
-            for part, first in ((~fainter, 0), (fainter, 1)):
-                if part.any():
-                    told = None if said is None else said[part, first:]
-                    loss = loss + part.float().mean() * error(logits[part, first:], told, truth[part] - first)
+            copies, of = faded(tiles, truth, faint, generator)
+            logits = model(torch.cat([tiles.float(), copies]))
+            loss = error(logits[: len(truth)], said, truth)
+            if len(of):  # a fainter copy is judged among the defects: `CLASSES` begins with ``clean``
+                told = None if said is None else said[of, 1:]
+                loss = loss + len(of) / len(truth) * error(logits[len(truth) :, 1:], told, truth[of] - 1)
         else:
             loss = error(model(tiles), said, truth)
         optimiser.zero_grad()

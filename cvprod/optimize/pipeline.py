@@ -34,7 +34,7 @@ class PipelineConfig:
 
     The defaults are the recipe of the shipped files. tiles: generated training tiles.
     steps, tune_steps: training steps of the distillation and after pruning. prune_ratio: share of channels to take.
-    faint: share of the textures that are shown fainter after pruning, as real ones often are (see `distill.faded`).
+    faint: share of the textures that are also shown fainter after pruning, as real ones often are (`distill.faded`).
     calibration: tiles that set the INT8 ranges. test_tiles: on which every step is judged. threads: of PyTorch.
     """
 
@@ -42,7 +42,7 @@ class PipelineConfig:
     steps: int = 4_000
     tune_steps: int = 6_000
     prune_ratio: float = 0.25
-    faint: float = 0.7
+    faint: float = 0.5
     lr: float = 3e-3
     batch: int = 64
     calibration: int = 512
