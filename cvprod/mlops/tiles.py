@@ -82,7 +82,7 @@ REGIMES: dict[str, str | Conditions] = {
     "routine": "routine",
     "camera tuned": NOMINAL.with_(gain=0.5, gamma=1.6),
     "faster strip": NOMINAL.with_(motion_blur=9.0),
-    "lens slips": NOMINAL.with_(defocus=3.5),
+    "lens slips": NOMINAL.with_(defocus=4.0),
 }
 POOL = 720
 
