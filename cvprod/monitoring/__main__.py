@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     calibrate = commands.add_parser("calibrate", help="reference and null scores for a model")
     calibrate.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="its card")
     calibrate.add_argument("--out", type=Path, help="file to write, .safetensors; by default the shipped one")
-    calibrate.add_argument("--pool", type=int, default=12_000, help="tiles of each pool (default: %(default)s)")
+    calibrate.add_argument("--pool", type=int, default=30_000, help="tiles of each pool (default: %(default)s)")
     calibrate.add_argument("--count", type=int, default=1000, help="null windows (default: %(default)s)")
     calibrate.add_argument("--workers", type=int, default=2, help="processes that draw (default: %(default)s)")
     watch = commands.add_parser("watch", help="judge what a service records, export it to Prometheus")

@@ -177,7 +177,7 @@ def load_baseline(path: Path = SHIPPED, *, model: str | None = None) -> Baseline
 
 
 def make_baseline(
-    embedder, *, reference: int = 1000, pool: int = 12_000, count: int = 1000, seed: int = 800, workers: int = 1,
+    embedder, *, reference: int = 1000, pool: int = 30_000, count: int = 1000, seed: int = 800, workers: int = 1,
     note=lambda text: None,
 ) -> Baseline:  # fmt: skip
     """Draw, describe and embed tiles of the unchanged line, and score null windows of them.
