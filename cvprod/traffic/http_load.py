@@ -52,8 +52,9 @@ class Running:
 
     def __init__(self, job: dict) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "cvprod.traffic.http_client"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+            [sys.executable, "-m", "cvprod.traffic.http_client"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
         self._process.stdin.write(pickle.dumps(job))
         self._process.stdin.close()
         self._process.stdin = None
@@ -61,9 +62,10 @@ class Running:
 
     def result(self) -> Answers:
         """Raises RuntimeError where the client failed: nobody listened, or answers stopped coming."""
-        out, _ = self._process.communicate()
+        out, said = self._process.communicate()
         if self._process.returncode:
-            raise RuntimeError("the load test failed: is the server there? See the client's words above.")
+            why = (said.decode(errors="replace").strip().splitlines() or ["the client was ended"])[-1]
+            raise RuntimeError(f"the load test failed ({why}): is the server there?")
         due, started, done, status = (np.array(x) for x in json.loads(out))
         return Answers(Load(due, started, done), status.astype(int))
 
