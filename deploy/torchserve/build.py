@@ -1,5 +1,6 @@
 """Make steel.mar: `python build.py model.onnx FOLDER` (needs torch-model-archiver, and nothing of the book)."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,9 @@ def build(model: Path, folder: Path, archiver: str = "torch-model-archiver") -> 
         words += ["--extra-files", str(copy), "--config-file", str(HERE / "model-config.yaml")]
         words += ["--export-path", str(folder), "--force"]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            # It works in a folder that has the model's name, in the temporary folder: two at once would share it.
+            own = {**os.environ, "TMPDIR": scratch}
+            done = subprocess.run(words, capture_output=True, text=True, check=False, env=own)
         except OSError as error:
             why = f"{archiver} does not run ({error.strerror}): pip install torch-model-archiver"
             raise RuntimeError(why) from None

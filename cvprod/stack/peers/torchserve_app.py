@@ -38,6 +38,8 @@ def main(port):
         elif key == "disable_token_authorization":
             line = f"{key}=true"  # a local run: wrk has no token
         lines.append(line)
+    # It listens for gRPC as well, by default on 7070 and 7071: a second one on this machine would end at once.
+    lines += [f"grpc_{what}_port={free_port()}" for what in ("inference", "management")]
     config = store / "config.properties"
     config.write_text("\n".join(lines) + "\n")
     os.chdir(store)  # its logs land in the current folder
