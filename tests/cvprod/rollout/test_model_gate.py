@@ -13,7 +13,7 @@ from cvprod.serving.settings import DEFAULT_MODEL
 
 @pytest.fixture(scope="module")
 def tiles():
-    return surface.make_set(360, seed=91, workers=2)
+    return surface.make_set(720, seed=91, workers=2)
 
 
 @pytest.fixture(scope="module")
