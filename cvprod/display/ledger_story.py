@@ -85,7 +85,8 @@ def headline(rows: pd.DataFrame, contract: Contract) -> list[tuple[str, str]]:
     checks, _ = today(rows, contract)
     if any(check.measured is not None for check in checks):
         met = sum(check.status == "met" for check in checks)
-        found.append((f"{met} of {len(checks)}", "lines of the contract kept; the others lack a row or break it"))
+        rest = "" if met == len(checks) else "; the others lack a row or break it"
+        found.append((f"{met} of {len(checks)}", f"lines of the contract kept{rest}"))
     else:
         found.append((f"{len(rows)}", f"measured results of {rows['chapter'].nunique()} chapters in one ledger"))
     return found
