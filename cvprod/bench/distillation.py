@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from cvprod import measure
-from cvprod.bench import UsageError, check_output, write_output
-from cvprod.models import BASELINE, Evaluation, WeightsError, card, evaluate, load, predictor
+from cvprod.bench import UsageError, _records, check_output, write_output
+from cvprod.models import BASELINE, Evaluation, card, evaluate, load, predictor
 from cvprod.optimize import compare
 from cvprod.optimize.distill import TrainingSet, ask, fit
 from cvprod.optimize.pipeline import PipelineConfig, book_tiles
@@ -66,13 +66,11 @@ def study(config: PipelineConfig, seeds: int, *, workers: int | None = None, pro
 
 def recorded() -> dict:
     """What `study` gave with the recipe of the shipped student. Raises WeightsError where the teacher has changed."""
-    said = json.loads(RECORD.read_text("utf-8"))
-    if said["teacher_sha256"] != card(BASELINE)["weights"]["sha256"]:
-        raise WeightsError(
-            f"{RECORD} tells of another teacher than the one shipped. Measure again: python -m cvprod.bench "
-            f"distillation --json {RECORD}"
-        )
-    return said
+    refusal = (
+        "tells of another teacher than the one shipped. Measure again: python -m cvprod.bench "
+        f"distillation --json {RECORD}"
+    )
+    return _records.read(RECORD, "teacher_sha256", card(BASELINE)["weights"]["sha256"], refusal)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cvprod.bench import UsageError, check_output, mendable, write_output
+from cvprod.bench import UsageError, _records, check_output, mendable, write_output
 from cvprod.models import (
     BASELINE,
     NETWORKS,
     WEIGHTS,
     Evaluation,
-    WeightsError,
     augment,
     card,
     evaluate,
@@ -162,13 +161,11 @@ def recorded(network: str) -> dict:
     Raises WeightsError where the network was trained again since.
     """
     path = RECORDS / f"{network}.json"
-    said = json.loads(path.read_text("utf-8"))
-    if said["weights_sha256"] != weights_sha256(network):
-        raise WeightsError(
-            f"{path} tells of other weights than those shipped. Judge these: python -m cvprod.bench sim2real "
-            f"--images DIR --network {network} --json {path}"
-        )
-    return said
+    refusal = (
+        "tells of other weights than those shipped. Judge these: python -m cvprod.bench sim2real "
+        f"--images DIR --network {network} --json {path}"
+    )
+    return _records.read(path, "weights_sha256", weights_sha256(network), refusal)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
