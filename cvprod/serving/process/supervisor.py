@@ -281,15 +281,19 @@ class Supervisor:
         self._promote()
         self._hand_on()
         log.info("worker", extra={"event": "worker-ready", "worker": worker.index})
-        self._spawn(self._fold_dead(None))  # a process that took its time to end is gone by now
+        if self._started():  # it takes the place of one that died, which is gone by now if it took its time to end
+            self._spawn(self._fold_dead(None))
+
+    def _started(self) -> bool:
+        """Whether all workers of the start have been ready, or were given up."""
+        return self._starting is not None and self._starting.done()
 
     def _promote(self) -> None:
         """A spare that is ready takes the place of a worker that is not. There may be two workers then, and one more
         spare only after the next death."""
         spare = next((w for w in self.workers.values() if w.spare and w.ready), None)
-        started = self._starting is not None and self._starting.done()
         serving = sum(w.ready and not w.spare for w in self.workers.values())
-        if started and spare is not None and serving < self.settings.workers:
+        if self._started() and spare is not None and serving < self.settings.workers:
             spare.spare = False
             self._send(spare, b"U")
 
@@ -332,7 +336,8 @@ class Supervisor:
         log.warning("worker", extra={"event": "worker-died", "worker": worker.index, "reason": reason})
         # A worker that served is replaced at once; one that cannot even start, more and more slowly.
         await asyncio.sleep(min(10.0, 0.1 * 2**self.failures) if self.failures else 0.0)
-        await self._fold_dead(None)  # it may not have been gone quite when its channel was
+        if not worker.pid:  # it may not have been gone quite when its channel was
+            await self._fold_dead(None)
         if not self.stopping and worker.index not in self.workers:
             await self._start(worker.index)
 
