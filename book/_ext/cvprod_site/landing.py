@@ -88,12 +88,16 @@ def system() -> str:
 
 
 def photographs() -> str:
-    """A paragraph of what the final file and the baseline made of photographs of real steel."""
+    """A paragraph of what the final file and the baseline made of photographs of real steel; nothing where the networks
+    were trained again since: chapter 4 then says so, and the site is built all the same."""
     from cvprod.bench.sim2real import recorded
-    from cvprod.models import BASELINE
+    from cvprod.models import BASELINE, WeightsError
     from cvprod.optimize.zoo import PIPELINE
 
-    final, baseline = recorded(PIPELINE), recorded(BASELINE)
+    try:
+        final, baseline = recorded(PIPELINE), recorded(BASELINE)
+    except WeightsError:
+        return ""
     return (
         f"<p>Photographs of real steel are there to judge by, not to train on: of {final['n_images']} the final file "
         f"names {final['accuracy']:.1%} rightly, the baseline {baseline['accuracy']:.1%}.</p>"
