@@ -162,8 +162,7 @@ def run_pipeline(
         begun = time.perf_counter()
         pruned = copy.deepcopy(pruned)  # the step before keeps its own weights
         tuning = {"steps": config.tune_steps, "lr": config.lr / 2, "batch": config.batch, "seed": config.seed + 1}
-        tuning["faint"] = config.faint
-        fit(pruned, data, progress=progress, **tuning)
+        fit(pruned, data, faint=config.faint, progress=progress, **tuning)
         judge("fine-tuned", predictor(pruned), state_bytes(pruned), pruned, begun)
 
         begun = time.perf_counter()
