@@ -12,8 +12,11 @@ A hook's body may carry Flagger's "checksum", which names the canary. Evidence a
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +30,8 @@ from cvprod.rollout.gates import Answer, Decision, Gate, Pair, together
 
 T = TypeVar("T", bound=BaseModel)
 MOST_BYTES, MOST_WAITING = 2_000_000, 10_000
+#: How long, and for how much, a caller that was refused is read on.
+LINGER_SECONDS, LINGER_BYTES = 5.0, 16 * MOST_BYTES
 
 
 class _Answer(BaseModel):
@@ -160,11 +165,14 @@ def make_server(bench: Bench, host: str = "127.0.0.1", port: int = 0) -> Threadi
 
         def do_POST(self) -> None:
             length = self.headers.get("Content-Length", "")
-            if not length.isdigit() or int(length) > MOST_BYTES:
-                self.close_connection = True
-                self._say(413, f"Send a Content-Length of at most {MOST_BYTES}.\n".encode())
-                return
+            if not (length.isascii() and length.isdigit()) or self.headers.get("Transfer-Encoding"):
+                return self._refuse(411, "Send a Content-Length.\n")
+            if len(length) > 20 or int(length) > MOST_BYTES:
+                return self._refuse(413, f"Send a Content-Length of at most {MOST_BYTES}.\n")
             body = self.rfile.read(int(length))
+            if len(body) < int(length):  # the caller broke off: nobody waits for an answer
+                self.close_connection = True
+                return None
             try:
                 if self.path == "/pairs":
                     bench.add(_lines(_Pair, body))
@@ -179,6 +187,8 @@ def make_server(bench: Bench, host: str = "127.0.0.1", port: int = 0) -> Threadi
             except ValidationError as error:
                 first = error.errors()[0]
                 self._say(422, f"{'.'.join(map(str, first['loc'])) or 'line'}: {first['msg']}\n".encode())
+            except RecursionError:
+                self._say(422, b"That JSON is nested too deeply.\n")
             except ValueError as error:
                 self._say(422, f"{error}\n".encode())
 
@@ -192,6 +202,20 @@ def make_server(bench: Bench, host: str = "127.0.0.1", port: int = 0) -> Threadi
             decision, why = bench.decision(checksum)
             wanted = Decision.PASS if name == "promote" else Decision.STOP
             self._say(200 if decision is wanted else 409, f"{decision}: {why}\n".encode())
+
+        def _refuse(self, code: int, text: str) -> None:
+            """Answer before the body is read, then drop it: closing a socket with unread bytes in it sends a reset,
+            which can overtake the answer."""
+            self.close_connection = True
+            until, dropped = time.monotonic() + LINGER_SECONDS, 0
+            with contextlib.suppress(OSError):  # the caller has gone
+                self._say(code, text.encode())
+                self.connection.shutdown(socket.SHUT_WR)
+                while dropped < LINGER_BYTES and (left := until - time.monotonic()) > 0:
+                    self.connection.settimeout(left)
+                    if not (data := self.connection.recv(65536)):
+                        break
+                    dropped += len(data)
 
         def _say(self, code: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
             self.send_response(code)

@@ -118,6 +118,7 @@ class Supervisor:
             if self.nursery is not None:
                 self.nursery.kill()
                 self.nursery.wait()
+            await loop.shutdown_default_executor()  # a thread that still folds metrics would write to their folder
             for folder in self._own:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -346,6 +347,8 @@ class Supervisor:
         their number, and those that workers are forked from."""
         from cvprod.serving.metric_files import fold, fold_dead
 
+        if self.stopping:  # nobody will read them
+            return
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
             if known:

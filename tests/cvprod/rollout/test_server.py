@@ -1,6 +1,7 @@
 """The gates' service over real HTTP, asked as Flagger and Prometheus ask."""
 
 import json
+import socket
 import threading
 import urllib.error
 import urllib.request
@@ -14,24 +15,30 @@ HOOK = {"name": "inspection", "namespace": "inspection", "phase": "Progressing",
 
 
 @pytest.fixture
-def ask():
-    """A function (path, body) -> (status, text) of a fresh service."""
+def address():
+    """Host and port of a fresh service."""
     running = server.make_server(server.Bench(lambda: gates.standard(0.01)))
     threading.Thread(target=running.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{running.server_address[1]}"
+    yield running.server_address
+    running.shutdown()
+    running.server_close()
+
+
+@pytest.fixture
+def ask(address):
+    """A function (path, body) -> (status, text) of the service."""
+    place = "http://{}:{}".format(*address)
 
     def asked(path, body=None):
         data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(urllib.request.Request(address + path, data), timeout=10) as answer:
+            with urllib.request.urlopen(urllib.request.Request(place + path, data), timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
 
-    yield asked
-    running.shutdown()
-    running.server_close()
+    return asked
 
 
 def lines(n, start=0, **canary):
@@ -112,5 +119,33 @@ def test_what_is_no_pair_is_refused_whole(ask, body):
 def test_other_wrong_requests(ask):
     assert ask("/nowhere", b"")[0] == ask("/nowhere")[0] == 404
     assert ask("/gate/begin", b"")[0] == ask("/gate/begin", b"[]")[0] == ask("/gate/begin", b"{")[0] == 422
-    assert ask("/pairs", b"x" * (server.MOST_BYTES + 1))[0] == 413
+    assert ask("/gate/begin", b"[" * 100_000)[0] == 422
     assert ask("/healthz") == (200, "alive\n")
+
+
+@pytest.mark.parametrize("size", [1, 8_000_000])
+def test_a_caller_who_sends_too_much_reads_the_refusal(ask, size):
+    for _ in range(10):
+        assert ask("/pairs", b"x" * (server.MOST_BYTES + size))[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [("", 411), ("Content-Length: \u00b2\r\n", 411), ("Content-Length: -1\r\n", 411),
+     ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", 411), (f"Content-Length: {'9' * 5000}\r\n", 413)],
+)  # fmt: skip
+def test_a_body_of_no_known_length_is_refused(address, head, status):
+    with socket.create_connection(address, timeout=10) as caller:
+        caller.sendall(f"POST /pairs HTTP/1.1\r\nHost: x\r\n{head}\r\n".encode("latin-1"))
+        caller.shutdown(socket.SHUT_WR)
+        assert caller.makefile("rb").read().startswith(f"HTTP/1.1 {status} ".encode())
+
+
+def test_pairs_of_a_caller_who_broke_off_do_not_count(address, ask):
+    whole = lines(2)
+    with socket.create_connection(address, timeout=10) as caller:  # cut where the first line ends, so that it is JSON
+        half = whole[: whole.index(b"\n") + 1]
+        caller.sendall(f"POST /pairs HTTP/1.1\r\nHost: x\r\nContent-Length: {len(whole)}\r\n\r\n".encode() + half)
+        caller.shutdown(socket.SHUT_WR)
+        assert caller.makefile("rb").read() == b""
+    assert values(ask("/metrics")[1])["cvprod_rollout_pairs", ("gate", "failures")] == 0

@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from cvprod.serving import metric_files
 from cvprod.serving.card import read
 from cvprod.serving.process import supervisor
 from cvprod.serving.settings import DEFAULT_MODEL, Settings
@@ -264,3 +267,32 @@ def test_a_service_that_is_ended_while_it_starts_ends_quietly(launch, stage):
     events = {json.loads(line)["event"] for line in err.splitlines()}
     if b"Listening" not in out:  # else it was quicker than we
         assert "draining" in events and events <= {"draining", "worker-ready"}
+
+
+def test_metrics_that_are_folded_as_the_service_ends_do_not_keep_its_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(supervisor, "keep", lambda card, *_: card)
+    begun = threading.Event()
+
+    def fold_dead(folder):
+        begun.set()
+        time.sleep(0.2)
+        (folder / "gone.db").touch()
+
+    monkeypatch.setattr(metric_files, "fold_dead", fold_dead)
+
+    async def serve():
+        alone = supervisor.Supervisor(Settings(port=0))
+
+        async def start():
+            alone._spawn(alone._fold_dead(None))
+            while not begun.is_set():
+                await asyncio.sleep(0.001)
+            return 3  # no worker starts
+
+        monkeypatch.setattr(alone, "_start_all", start)
+        status = await alone.run()
+        await alone._fold_dead(None)  # a worker that was ready a moment too late: nobody reads its metrics
+        return status
+
+    assert asyncio.run(serve()) == 3 and begun.is_set() and not list(tmp_path.iterdir())
