@@ -12,7 +12,6 @@ import urllib.request
 import httpx
 import pytest
 
-from cvprod.serving import logs
 from cvprod.serving.api.app import App
 from cvprod.serving.engine import Engine
 from cvprod.serving.model import Model
@@ -46,12 +45,6 @@ def metrics(service):
     with urllib.request.urlopen(service.address + "/metrics", timeout=20) as answer:
         lines = answer.read().decode().splitlines()
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
-
-
-@pytest.fixture(autouse=True)
-def heard(monkeypatch):
-    """What the package logs reaches pytest, also where an earlier test of this process has set up a service's logs."""
-    monkeypatch.setattr(logs.log, "propagate", True)
 
 
 @pytest.fixture(scope="session")
