@@ -24,14 +24,15 @@ def quiet(*, native: bool = False) -> Iterator[None]:
     """
     for key, value in _NATIVE.items():
         os.environ.setdefault(key, value)
-    before = logging.root.manager.disable
+    disabled, level = logging.root.manager.disable, logging.root.level
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), _no_bars(), _muted() if native else contextlib.nullcontext():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logging.disable(before)
+        logging.disable(disabled)
+        logging.root.setLevel(level)  # OpenVINO's converter leaves it at ERROR: every later warning would be lost
 
 
 @contextlib.contextmanager

@@ -32,6 +32,13 @@ def test_warnings_and_records_below_error_are_held_back(caplog):
     assert caplog.records[-1].message == "heard"
 
 
+def test_a_converter_that_sets_the_level_of_all_loggers_is_undone(caplog):
+    with quiet():
+        logging.root.setLevel(logging.ERROR)
+    logging.getLogger("library").warning("heard")
+    assert [record.message for record in caplog.records] == ["heard"]
+
+
 def test_bars_draw_nothing_and_no_widget_and_are_back_afterwards(capsys):
     console = rich.get_console()
     with quiet():
