@@ -40,7 +40,9 @@ h1, h2, h3, h4 { break-after: avoid; }
 .cv-table :is(th, td) { white-space: normal !important; min-width: 0 !important; overflow-wrap: anywhere; }
 .cv-table table, table { font-size: 8.5pt; max-width: 100%; }
 div.highlight pre { white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 8pt; }
+*, ::before, ::after { animation: none !important; transition: none !important; }
 details > summary { list-style: none; }
+details.hide > summary { display: none; }
 a.headerlink, a.cv-report, button.copybtn, .cv-buttons, .cv-live, .cv-calculator, form.cv-predict input,
 p.cv-predict-said, nav, script { display: none !important; }
 """

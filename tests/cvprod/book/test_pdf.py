@@ -1,6 +1,8 @@
 """One document of all pages: links lead within it, nothing stays folded, and Chromium prints it."""
 
+import contextlib
 import re
+import zlib
 
 import pytest
 import yaml
@@ -79,12 +81,37 @@ def test_what_is_missing_is_said(site, capsys, monkeypatch):
     assert "apt-get install chromium" in capsys.readouterr().err and not (site / "x.pdf").exists()
 
 
-def test_chromium_prints_a_page_for_each_page(site):
+@pytest.fixture
+def printed(site):
     try:
         pdf.browser()
     except pdf.PdfError as reason:
         pytest.skip(str(reason))
-    out = site / "made/book.pdf"
-    pdf.make(out, site, PAGES)
-    data = out.read_bytes()
+
+    def make():
+        out = site / "made/book.pdf"
+        pdf.make(out, site, PAGES)
+        return out.read_bytes()
+
+    return make
+
+
+def strings(data):
+    """How often a PDF draws text."""
+    found = 0
+    for packed in re.findall(rb"/FlateDecode.*?stream\r?\n(.*?)endstream", data, re.S):
+        with contextlib.suppress(zlib.error):
+            found += len(re.findall(rb"\bT[jJ]\b", zlib.decompress(packed)))
+    return found
+
+
+def test_chromium_prints_a_page_for_each_page(printed):
+    data = printed()
     assert data.startswith(b"%PDF") and len(re.findall(rb"/Type\s*/Page\b", data)) == 3
+
+
+def test_what_fades_in_on_the_site_is_there_in_print(site, printed):
+    before = strings(printed())
+    sheet = site / "_static/styles/book.css"
+    sheet.write_text("@keyframes come { 0% { opacity: 0 } } details[open] { animation: come 3s }")
+    assert strings(printed()) == before > 0
