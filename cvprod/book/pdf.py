@@ -42,7 +42,7 @@ h1, h2, h3, h4 { break-after: avoid; }
 div.highlight pre { white-space: pre-wrap !important; overflow-wrap: anywhere; font-size: 8pt; }
 *, ::before, ::after { animation: none !important; transition: none !important; }
 details > summary { list-style: none; }
-details.hide > summary { display: none; }
+details.hide > summary { display: none !important; }
 a.headerlink, a.cv-report, button.copybtn, .cv-buttons, .cv-live, .cv-calculator, form.cv-predict input,
 p.cv-predict-said, nav, script { display: none !important; }
 """
