@@ -240,3 +240,18 @@ def test_a_picture_with_an_offer_is_inspected_and_the_connection_goes_on(service
             answer = send(port, [*pieces, following], silence=20)
             assert b'"label":"scratches"' in answer and b'{"live":true}' in answer, answer[:300]
             assert answer.count(b"HTTP/1.1 200") == 2
+
+
+#: HTTP/2 without asking: the preface, settings, and GET /v2 as headers that end the request.
+HTTP2 = (
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000")
+    + bytes.fromhex("00001001050000000182860403") + b"/v2" + bytes.fromhex("4107") + b"service"
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", [0, 5, 30])
+def test_nobody_speaks_http2(proxy, cut):
+    """One who did could end a request short of its length after an early answer, and HAProxy sent the next caller's
+    request as the rest of it: a body then held requests that nobody had looked at."""
+    answer = send(proxy.port, [HTTP2[:cut], HTTP2[cut:]] if cut else [HTTP2], silence=10)
+    assert answer.startswith(b"HTTP/1.1 400 ")

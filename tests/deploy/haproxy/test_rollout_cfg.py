@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -162,6 +163,9 @@ def test_a_caller_can_neither_mark_a_request_nor_offer_another_protocol(proxy, v
     assert connection.getresponse().status == 200
     assert (versions[0].asked, versions[0].marked, versions[0].offered) == (1, 0, 0)
     connection.close()
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as caller:
+        caller.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes.fromhex("000000040000000000"))
+        assert caller.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
