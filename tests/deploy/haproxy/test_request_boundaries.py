@@ -255,3 +255,17 @@ def test_nobody_speaks_http2(proxy, cut):
     request as the rest of it: a body then held requests that nobody had looked at."""
     answer = send(proxy.port, [HTTP2[:cut], HTTP2[cut:]] if cut else [HTTP2], silence=10)
     assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_who_is_refused_early_and_sends_all_the_same_is_heard_at_once_with_the_next_picture(proxy):
+    """It waited for 30 s, about every third time."""
+    picture = POST + b"Content-Length: %d\r\n\r\n" % len(JPEG) + JPEG
+    text = POST.replace(b"image/jpeg", b"text/html")
+    for kind, status in ((POST, 413), (text, 415)) * 8:
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=20) as connection:
+            connection.sendall(kind + b"Content-Length: 20000000\r\n\r\n")
+            for _ in range(1250):
+                connection.sendall(bytes(16000))
+            assert connection.recv(65536).startswith(b"HTTP/1.1 %d " % status)
+            connection.sendall(picture)
+            assert b'"label":"scratches"' in connection.recv(65536)
