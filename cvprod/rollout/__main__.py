@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,11 +48,15 @@ def _serve(options: argparse.Namespace) -> int:
     limit = contract.load_contract().p99_latency_ms.limit / 1e3
     try:
         running = server.make_server(server.Bench(lambda: gates.standard(limit)), options.host, options.port)
-    except OSError as error:
-        print(f"--host {options.host} --port {options.port}: {error.strerror}", file=sys.stderr)
+    except (OSError, OverflowError) as error:
+        print(f"--host {options.host} --port {options.port}: {getattr(error, 'strerror', error)}", file=sys.stderr)
         return 2
-    print(f"Gates at http://{running.server_address[0]}:{running.server_address[1]}", flush=True)
+    # In a container this is process 1, which the kernel spares every signal that it has not asked for: a pod would be
+    # killed only when its grace period is over.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    host, port = running.server_address[:2]
     try:
+        print(f"Gates at http://{f'[{host}]' if ':' in str(host) else host}:{port}", flush=True)
         running.serve_forever()
     except KeyboardInterrupt:
         running.server_close()

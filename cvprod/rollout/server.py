@@ -147,7 +147,10 @@ class Bench:
 
 
 def make_server(bench: Bench, host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
-    """An HTTP server that is not running yet; `serve_forever` runs it. Its address is `server_address`."""
+    """An HTTP server that is not running yet; `serve_forever` runs it. Its address is `server_address`.
+
+    Raises OSError, or OverflowError for a port that is none.
+    """
     registry = CollectorRegistry()
     registry.register(bench)
 
@@ -156,6 +159,8 @@ def make_server(bench: Bench, host: str = "127.0.0.1", port: int = 0) -> Threadi
         timeout = 10
 
         def do_GET(self) -> None:
+            # A body of a GET is not read. What is in it must not be taken for the next request.
+            self.close_connection |= "Content-Length" in self.headers or "Transfer-Encoding" in self.headers
             if self.path == "/metrics":
                 self._say(200, generate_latest(registry), CONTENT_TYPE_LATEST)
             elif self.path == "/healthz":
@@ -164,8 +169,9 @@ def make_server(bench: Bench, host: str = "127.0.0.1", port: int = 0) -> Threadi
                 self._say(404, b"There is /metrics and /healthz.\n")
 
         def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if not (length.isascii() and length.isdigit()) or self.headers.get("Transfer-Encoding"):
+            lengths = self.headers.get_all("Content-Length", [])
+            length = lengths[0] if len(lengths) == 1 else ""
+            if not (length.isascii() and length.isdigit()) or "Transfer-Encoding" in self.headers:
                 return self._refuse(411, "Send a Content-Length.\n")
             if len(length) > 20 or int(length) > MOST_BYTES:
                 return self._refuse(413, f"Send a Content-Length of at most {MOST_BYTES}.\n")
@@ -221,13 +227,18 @@ def make_server(bench: Bench, host: str = "127.0.0.1", port: int = 0) -> Threadi
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
+            if self.close_connection:
+                self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Decisions are in the metrics and the controller's events; a line for every pair helps nobody."""
 
-    return ThreadingHTTPServer((host, port), Handler)
+    class Server(ThreadingHTTPServer):
+        address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+
+    return Server((host, port), Handler)
 
 
 def _lines(kind: type[T], body: bytes) -> list[T]:

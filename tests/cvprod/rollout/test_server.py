@@ -1,7 +1,10 @@
 """The gates' service over real HTTP, asked as Flagger and Prometheus ask."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import urllib.error
 import urllib.request
@@ -132,7 +135,8 @@ def test_a_caller_who_sends_too_much_reads_the_refusal(ask, size):
 @pytest.mark.parametrize(
     ("head", "status"),
     [("", 411), ("Content-Length: \u00b2\r\n", 411), ("Content-Length: -1\r\n", 411),
-     ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", 411), (f"Content-Length: {'9' * 5000}\r\n", 413)],
+     ("Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", 411), ("Content-Length: 0\r\nTransfer-Encoding:\r\n", 411),
+     ("Content-Length: 0\r\nContent-Length: 3\r\n", 411), (f"Content-Length: {'9' * 5000}\r\n", 413)],
 )  # fmt: skip
 def test_a_body_of_no_known_length_is_refused(address, head, status):
     with socket.create_connection(address, timeout=10) as caller:
@@ -149,3 +153,50 @@ def test_pairs_of_a_caller_who_broke_off_do_not_count(address, ask):
         caller.shutdown(socket.SHUT_WR)
         assert caller.makefile("rb").read() == b""
     assert values(ask("/metrics")[1])["cvprod_rollout_pairs", ("gate", "failures")] == 0
+
+
+@pytest.mark.parametrize("head", ["GET /healthz HTTP/1.1\r\n", "GET /nowhere HTTP/1.1\r\n"])
+@pytest.mark.parametrize("framing", ["Content-Length: {}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"])
+def test_what_is_in_the_body_of_a_get_is_no_request(address, ask, head, framing):
+    ask("/gate/begin", HOOK)
+    other = json.dumps({"checksum": "another"})
+    hidden = f"POST /gate/begin HTTP/1.1\r\nHost: x\r\nContent-Length: {len(other)}\r\n\r\n{other}"
+    with socket.create_connection(address, timeout=10) as caller:
+        caller.sendall((head + "Host: x\r\n" + framing.format(len(hidden)) + hidden).encode())
+        caller.shutdown(socket.SHUT_WR)
+        answer = caller.makefile("rb").read()
+    assert answer.count(b"HTTP/1.1 ") == 1 and b"Connection: close" in answer
+    assert "the evidence is about" not in ask("/gate/promote", HOOK)[1]
+
+
+def start(*options):
+    command = [sys.executable, "-m", "cvprod.rollout", "serve", *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_it_is_told_to(number):
+    """In a container it is process 1, to which the kernel gives no signal that it does not handle."""
+    with start("--port", "0") as running:
+        assert running.stdout.readline().startswith("Gates at http://127.0.0.1:")
+        running.send_signal(number)
+        assert running.wait(20) == 0 and running.stderr.read() == ""
+
+
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_that_is_none_is_said_in_a_sentence(port):
+    with start("--port", port) as running:
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 2 and said.startswith(f"--host 127.0.0.1 --port {port}: ") and said.count("\n") == 1
+
+
+def test_ipv6():
+    try:
+        running = server.make_server(server.Bench(lambda: gates.standard(0.01)), "::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    threading.Thread(target=running.serve_forever, daemon=True).start()
+    with urllib.request.urlopen(f"http://[::1]:{running.server_address[1]}/healthz", timeout=10) as answer:
+        assert answer.read() == b"alive\n"
+    running.shutdown()
+    running.server_close()
