@@ -56,7 +56,7 @@ class Store:
         """The folder of a job. Raises ServiceError (not-found), also for somebody else's."""
         path = self.folder / job
         try:  # the owner alone: the results may be long
-            known = json.loads((path / "job.json").read_text())["owner"] == owner
+            known = document_of(path)["owner"] == owner
         except FileNotFoundError:
             known = False
         if not known:
@@ -74,7 +74,7 @@ class Store:
     def describe(self, job: str) -> dict[str, Any]:
         """Fields of job.json and how far it is. Raises FileNotFoundError."""
         path = self.folder / job
-        document = json.loads((path / "job.json").read_text())
+        document = document_of(path)
         done = document["images"] if (path / DONE).exists() else whole_lines(path / "results.ndjson")
         status = (
             "cancelled"
@@ -126,7 +126,7 @@ class Store:
     def _made(final: Path, digest: str) -> bool:
         """Whether there is such a job already. Raises ServiceError (conflict) if it is one of other pictures."""
         try:
-            known = json.loads((final / "job.json").read_text())["sha256"]
+            known = document_of(final)["sha256"]
         except FileNotFoundError:
             return False
         if known != digest:
@@ -199,6 +199,18 @@ def missing() -> ServiceError:
     return ServiceError("not-found", "There is no such job, or it has expired.")
 
 
+def document_of(path: Path) -> dict[str, Any]:
+    """What a job's job.json says. Raises FileNotFoundError, also where it is there but cut short or empty: a box that
+    lost its power kept the name and not the bytes, and there never was such a job."""
+    try:
+        found = json.loads((path / "job.json").read_bytes())
+        if isinstance(found, dict) and found.keys() >= {"created", "images", "owner", "sha256"}:
+            return found
+    except (ValueError, RecursionError):
+        pass
+    raise FileNotFoundError(path / "job.json")
+
+
 def whole_lines(path: Path) -> int:
     """Lines that end with a newline; the last, half-written one does not count."""
     try:
@@ -262,10 +274,10 @@ class Runner:
                 for job in await asyncio.to_thread(self.store.open_jobs):
                     try:
                         await self._work(job)
-                    except FileNotFoundError:
-                        if (self.store.folder / job).exists():
-                            raise  # and not because its owner has deleted it
-            except Exception:  # a full disk, a deleted folder: try again later
+                    except Exception as error:  # a full disk, a lost picture: this job later, the others now
+                        if not isinstance(error, FileNotFoundError) or (self.store.folder / job).exists():
+                            log.exception("jobs", extra={"event": "jobs-fault"})  # its owner has not just deleted it
+            except Exception:  # a deleted folder: try again later
                 log.exception("jobs", extra={"event": "jobs-fault"})
             await asyncio.sleep(0.3)
 

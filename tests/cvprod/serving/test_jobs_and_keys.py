@@ -112,6 +112,37 @@ def test_what_is_left_of_a_half_deleted_job_is_not_in_the_way_of_a_new_one(make_
     assert ask(app, ("GET", again.headers["location"], {})).json()["status"] == "done"
 
 
+@pytest.mark.parametrize("left", [b"", b'{"created": 1', b"{}", b"[]", b"\xff", b"[" * 100_000])
+def test_a_job_whose_document_was_lost_with_the_power_is_none_and_is_not_in_the_way(make_app, left):
+    app = make_app()
+    place = ask(app, post(JPEG)).headers["location"]
+    (app.jobs.folder / place.rsplit("/", 1)[1] / "job.json").write_bytes(left)
+    for path in (place, f"{place}/results"):
+        problem(ask(app, ("GET", path, {})), "not-found")
+    assert app.jobs.open_jobs() == []
+    again = ask(app, post(PNG))
+    assert again.status_code == 202 and again.headers["location"] == place
+    finish(app)
+    assert ask(app, ("GET", place, {})).json()["status"] == "done"
+
+
+def test_a_job_that_cannot_be_done_holds_up_no_other(make_app):
+    app = make_app()
+    first, second = (ask(app, post(JPEG, key=key)).headers["location"] for key in ("coil 1", "coil 2"))
+    (app.jobs.folder / first.rsplit("/", 1)[1] / "00000").unlink()
+
+    async def work():
+        task = asyncio.create_task(Runner(app, app.jobs).run())
+        for _ in range(500):
+            if len(app.jobs.open_jobs()) == 1:
+                break
+            await asyncio.sleep(0.02)
+        task.cancel()
+
+    asyncio.run(work())
+    assert [ask(app, ("GET", place, {})).json()["status"] for place in (first, second)] == ["queued", "done"]
+
+
 def test_of_two_jobs_with_one_key_at_the_same_moment_the_first_counts(make_app):
     store = make_app().jobs
     scratch, job = store._scratch, store.create([JPEG], "", "coil 7")[0]
