@@ -33,15 +33,25 @@ class Version:
             answer = self._connection.getresponse()
             body = answer.read()
             seconds = time.perf_counter() - began
-            label = json.loads(body).get("label", "") if answer.status == 200 else ""
-            return Answer(answer.status, label, seconds)
-        except (OSError, ValueError, AttributeError, http.client.HTTPException):
+            return Answer(answer.status, _label(body) if answer.status == 200 else "", seconds)
+        except (OSError, ValueError, http.client.HTTPException):
             self._connection.close()
             return Answer(0, "", time.perf_counter() - began)
 
     def close(self) -> None:
         """Close the connection; the next `ask` opens another."""
         self._connection.close()
+
+
+def _label(body: bytes) -> str:
+    """Of an inspection. Raises ValueError for what is none: whoever answers may not be the service at all."""
+    try:
+        label = json.loads(body)["label"]
+    except (KeyError, TypeError, RecursionError):
+        label = None
+    if not isinstance(label, str):
+        raise ValueError("an answer without a label")
+    return label
 
 
 def pairs(stable: str, canary: str, pictures: Iterable[tuple[bytes, str | None]]) -> Iterator[Pair]:

@@ -181,8 +181,9 @@ def _copies():
 
 
 def attach(context: Context, address: str) -> None:
-    """Give a worker of the service its shadow. Raises ValueError for what is no address."""
+    """Give a worker of the service its shadow. Raises SettingsError for what is no address."""
     from cvprod.serving.logs import log
+    from cvprod.serving.settings import SettingsError
 
     outcomes = {name: _copies().labels(name) for name in ("same", "differs", "failed", "dropped")}
 
@@ -198,4 +199,7 @@ def attach(context: Context, address: str) -> None:
             told = f"{pair.stable.label}, shadow: {pair.canary.label}"
             log.info("shadow", extra={"event": "shadow-differs", "request_id": name, "detail": told})
 
-    context.watchers.append(Shadow(address, tell=tell))
+    try:
+        context.watchers.append(Shadow(address, tell=tell))
+    except ValueError as error:  # the worker would say no more than its kind
+        raise SettingsError(f"--shadow {address}: {error}") from None

@@ -187,7 +187,9 @@ def test_it_ends_when_it_is_told_to(number):
 def test_a_port_that_is_none_is_said_in_a_sentence(port):
     with start("--port", port) as running:
         _, said = running.communicate(timeout=60)
-        assert running.returncode == 2 and said.startswith(f"--host 127.0.0.1 --port {port}: ") and said.count("\n") == 1
+        assert (
+            running.returncode == 2 and said.startswith(f"--host 127.0.0.1 --port {port}: ") and said.count("\n") == 1
+        )
 
 
 def test_ipv6():

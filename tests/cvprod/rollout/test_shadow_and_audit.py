@@ -4,12 +4,14 @@ import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from cvprod.rollout import audit, shadow
 from cvprod.rollout.gates import Answer, Decision, Gate, wrong
+from cvprod.serving.settings import SettingsError
 from cvprod.stack.service import Service
 from cvprod.traffic import hostile
 
@@ -71,7 +73,14 @@ def test_a_slow_shadow_costs_copies_and_no_time():
         assert taken <= 6 and ghost.report.dropped == 200 - taken
 
 
-@pytest.mark.parametrize("kind", [{"status": 500}, {"body": b"no json"}, {"body": b"[]"}])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"status": 500},
+        *({"body": body} for body in (b"no json", b"[]", b"{}", b"\xff", b"[" * 100_000)),
+        *({"body": b'{"label": %b}' % label} for label in (b"[]", b"{}", b"null", b"1")),
+    ],
+)
 def test_a_broken_shadow_is_counted_and_survived(kind):
     with Model(**kind) as broken, shadow.Shadow(broken.address) as ghost:
         for _ in range(5):
@@ -87,6 +96,11 @@ def test_no_shadow_at_all():
     for address in ("127.0.0.1:9", "https://127.0.0.1", "http://"):
         with pytest.raises(ValueError, match="address of a service"):
             shadow.Shadow(address)
+
+
+def test_a_port_that_is_none_is_said_to_the_operator():
+    with pytest.raises(SettingsError, match=r"--shadow http://127\.0\.0\.1:99999: .*0-65535"):
+        shadow.attach(SimpleNamespace(watchers=[]), "http://127.0.0.1:99999")
 
 
 def test_an_audit_asks_both_in_turns_and_gates_read_its_pairs():
