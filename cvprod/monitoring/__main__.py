@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return {"rules": _rules, "calibrate": _calibrate, "watch": _watch}[args.command](args)
     except KeyboardInterrupt:
         return 0
-    except (ContractError, ModelError, ValueError, OSError) as error:
+    except (ContractError, ModelError, ValueError, OSError, OverflowError) as error:  # the last: --port 99999
         print(f"{parser.prog} {args.command}: {error}", file=sys.stderr)
         return 2
 
@@ -101,7 +101,8 @@ def _watch(args: argparse.Namespace) -> int:
     port, stop = serve(monitor.metrics, args.port, args.host)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    print(f"Watching {args.records}, listening on http://{args.host}:{port}", flush=True)
+    host = f"[{args.host}]" if ":" in args.host else args.host
+    print(f"Watching {args.records}, listening on http://{host}:{port}", flush=True)
     try:
         while not ended.wait(args.every):
             if (sample := served.new()) is not None:

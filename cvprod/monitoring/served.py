@@ -38,7 +38,7 @@ class Served:
                 self._at[path] = self._at.get(path, 0) + len(line)
                 try:
                     yield json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     self.spoilt += 1
 
     def new(self) -> Sample | None:
@@ -54,9 +54,12 @@ class Served:
                     key = (line["request_id"], int(line["row"]))
                     self._answers[key] = CLASSES.index(line["label"])
                     if "embedding" in line:
-                        row = (line["time"], line["descriptors"], line["embedding"], line["probabilities"])
-                        rows.append(row)
-                except (KeyError, ValueError, TypeError):
+                        parts = [np.array(line[k], np.float32) for k in ("descriptors", "embedding", "probabilities")]
+                        sizes = [part.shape for part in parts]
+                        if any(len(size) != 1 for size in sizes) or (rows and sizes != [p.shape for p in rows[0][1:]]):
+                            raise ValueError("not a row like the others")
+                        rows.append((float(line["time"]), *parts))
+                except (KeyError, ValueError, TypeError, OverflowError):
                     self.spoilt += 1
         while len(self._answers) > _REMEMBERED:
             self._answers.popitem(last=False)
@@ -77,6 +80,6 @@ class Served:
                 answer = self._answers.pop((line["request_id"], int(line.get("row", 0))))
                 truth.append(CLASSES.index(line["label"]))
                 said.append(answer)
-            except (KeyError, ValueError, TypeError):
+            except (KeyError, ValueError, TypeError, OverflowError):
                 self.spoilt += 1
         return np.array(truth, np.int64), np.array(said, np.int64)
