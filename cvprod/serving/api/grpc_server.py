@@ -19,6 +19,7 @@ from urllib.parse import unquote
 import grpc
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
 
 from cvprod.serving import frames, metrics
 from cvprod.serving.api import oip, plain
@@ -77,13 +78,13 @@ class Service:
         """What a grpc.aio server takes."""
 
         def method(name: str) -> Any:
-            async def call(request: Any, context: Any) -> Any:
-                return await self._guard(name, request, context)
+            async def call(data: bytes, context: Any) -> Any:
+                return await self._guard(name, data, context)
 
+            # What cannot be read is the caller's fault. gRPC itself would say UNKNOWN, with our exception.
             return grpc.unary_unary_rpc_method_handler(
-                call, request_deserializer=self.types[f"{name}Request"].FromString,
-                response_serializer=self.types[f"{name}Response"].SerializeToString,
-            )  # fmt: skip
+                call, response_serializer=self.types[f"{name}Response"].SerializeToString
+            )
 
         return grpc.method_handlers_generic_handler(SERVICE, {name: method(name) for name in self.calls()})
 
@@ -92,7 +93,7 @@ class Service:
         and are read and written here by hand."""
 
         def asked(data: bytes) -> str:  # field 1, a text
-            return data[2:].decode() if data[:1] == b"\x0a" else ""
+            return data[2:].decode(errors="replace") if data[:1] == b"\x0a" else ""
 
         def status(name: str) -> bytes:  # field 1: 1 serving, 2 not serving, 3 unknown service
             known = name in ("", SERVICE, self.app.engine.model.name)
@@ -118,7 +119,7 @@ class Service:
             },
         )
 
-    async def _guard(self, name: str, request: Any, context: Any) -> Any:
+    async def _guard(self, name: str, data: bytes, context: Any) -> Any:
         start, code = time.perf_counter(), 200
         asked: dict[str, Any] = {"received": start}  # of Context.judged
         try:
@@ -129,6 +130,10 @@ class Service:
                 asked |= {"traceparent": headers.get(b"traceparent", b""), "request_id": request_id(headers)}
                 if self.app.guarded and (key := self.app.identify(headers, {"client": (address(context.peer()), 0)})):
                     asked["caller"] = key.name
+            try:
+                request = self.types[f"{name}Request"].FromString(data)
+            except DecodeError:
+                raise ServiceError("malformed-request", "The message cannot be read.") from None
             return await getattr(self, f"_{name}")(request, context, asked)
         except ServiceError as problem:
             code = problem.status

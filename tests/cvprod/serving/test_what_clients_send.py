@@ -182,6 +182,22 @@ def test_health_over_grpc(service):
         watch.cancel()
 
 
+@pytest.mark.parametrize(
+    ("call", "data", "code"),
+    [
+        ("inference.GRPCInferenceService/ModelInfer", b"\xff\xff", "INVALID_ARGUMENT"),
+        ("inference.GRPCInferenceService/ServerLive", b"\x0a\x7f", "INVALID_ARGUMENT"),
+        ("inference.GRPCInferenceService/ModelMetadata", b"\x0a\x02\xff\xfe", "INVALID_ARGUMENT"),  # no UTF-8
+        ("grpc.health.v1.Health/Check", b"\x0a\x02\xff\xfe", "NOT_FOUND"),
+        ("grpc.health.v1.Health/Check", b"\x0a\x80\x80\x02" + b"x" * 32768, "NOT_FOUND"),
+    ],
+)
+def test_a_message_that_cannot_be_read_is_the_callers_fault(service, call, data, code):
+    with grpc.insecure_channel(f"127.0.0.1:{service.grpc_port}") as channel, pytest.raises(grpc.RpcError) as caught:
+        channel.unary_unary(f"/{call}")(data, timeout=20)
+    assert caught.value.code().name == code and "Error" not in caught.value.details()
+
+
 def launch(tmp_path, *options):
     return subprocess.run(
         [sys.executable, "-m", "cvprod.serving", "--workers", "1", *map(str, options)],
