@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,11 @@ def check_folder(name: str, path: Path) -> None:
 async def _serve(settings) -> int:
     from cvprod.serving.process.supervisor import Supervisor
 
-    return await Supervisor(settings).run()
+    status = await Supervisor(settings).run()
+    # As it closes, the loop gives the signals back to the system, and the interpreter takes a moment more to end:
+    # whoever told us twice would read that we were killed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    return status
 
 
 def _keys(given: Sequence[str]) -> int:

@@ -269,6 +269,18 @@ def test_a_service_that_is_ended_while_it_starts_ends_quietly(launch, stage):
         assert "draining" in events and events <= {"draining", "worker-ready"}
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_service_that_is_told_again_and_again_to_end_ends_well(launch, number):
+    """Also in the moment in which the event loop is closed already and the interpreter still there."""
+    process, folder = launch("--port", 0)
+    assert b"Listening" in process.stdout.readline()
+    while process.poll() is None:
+        process.send_signal(number)
+        time.sleep(0.002)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 0 and not list(folder.iterdir()) and b"Traceback" not in err
+
+
 def test_metrics_that_are_folded_as_the_service_ends_do_not_keep_its_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(supervisor, "keep", lambda card, *_: card)
