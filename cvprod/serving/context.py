@@ -131,21 +131,16 @@ class Context:
             raise ServiceError(
                 "body-too-large", f"{int(said)} bytes; at most {limit}.", headers={"Connection": "close"}
             )
-        message = await receive()
-        if not message.get("more_body"):
-            if message["type"] == "http.disconnect":
-                raise ServiceError("malformed-request", "The connection was closed before the request was complete.")
-            return message.get("body", b"")
-        parts, size = [message["body"]], len(message["body"])
-        while message.get("more_body"):
+        parts, size, more = [], 0, True
+        while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise ServiceError("malformed-request", "The connection was closed before the request was complete.")
             parts.append(message.get("body", b""))
-            size += len(parts[-1])
-            if size > limit:
+            size, more = size + len(parts[-1]), message.get("more_body", False)
+            if size > limit:  # also of the first part: in chunks, a body says nothing of its length
                 raise ServiceError("body-too-large", f"More than {limit} bytes.", headers={"Connection": "close"})
-        return b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def count_refused(self) -> None:
         """Metrics and one line of log for all that were refused at the door since the last call."""

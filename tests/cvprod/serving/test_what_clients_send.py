@@ -71,6 +71,23 @@ def test_a_compressed_body_is_refused_as_that(make_app, coding, path):
     assert fine.status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/inspect", "/v2/models/steel/infer"])
+def test_a_body_in_chunks_has_no_more_bytes_than_one_of_known_length(make_app, path):
+    """Also where all of it has come by the time it is read."""
+    app, said = make_app(max_body_bytes=2000), []
+
+    async def receive():
+        return {"type": "http.request", "body": b"x" * 5000, "more_body": False}
+
+    async def send(message):
+        said.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "http_version": "1.1",
+             "headers": [(b"content-type", b"application/octet-stream")]}  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    assert said[0]["status"] == 413 and (b"connection", b"close") in said[0]["headers"]
+
+
 # --- Open Inference Protocol ---
 
 
