@@ -10,6 +10,7 @@ import copy
 import functools
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -423,6 +424,22 @@ def _contract_faults(name: str, rule: dict):
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_everything_fits_together(overlay):
     assert faults(render(KUBERNETES / overlay)) == []
+
+
+@pytest.mark.parametrize("components", itertools.permutations(["keys", "monitoring", "shared-jobs"]), ids="-".join)
+def test_components_add_up_in_any_order(tmp_path, components):
+    """In one order the settings of keys were lost, without a word, and everybody could ask."""
+    places = {name: os.path.relpath(KUBERNETES / name, tmp_path) for name in ("base", "canary", "components")}
+    chosen = [f"{places['components']}/{name}" for name in components]
+    overlay = {"resources": [places["base"], places["canary"]], "components": chosen, "namespace": "inspection"}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(overlay))
+    for deployment in of(render(tmp_path), "Deployment"):
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        expected = {"CVPROD_API_KEYS", "CVPROD_RATE_LIMIT", "CVPROD_JOBS"}
+        if deployment["metadata"]["name"] == "inspection-canary":
+            expected.add("CVPROD_WORK_ON_JOBS")
+        assert {variable["name"] for variable in container["env"]} == expected
+        assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/tmp", "/jobs", "/keys"}
 
 
 def test_overlays_hold_what_their_names_say():
