@@ -40,11 +40,14 @@ class Candidate:
 class Workshop:
     """Where candidates are made; what several of them need is made once.
 
-    folder: for exported files. calibration: uint8 tiles (N, 1, 96, 96) that set INT8 ranges, from the training split.
+    folder: for exported files, which go into a folder of their own there: a caller's file of the same name is left
+    alone, and never taken for one of these. calibration: uint8 tiles (N, 1, 96, 96) that set INT8 ranges, from the
+    training split.
     """
 
     def __init__(self, folder: str | Path, calibration: np.ndarray) -> None:
-        self.folder, self.calibration = Path(folder), calibration
+        self.folder, self.calibration = Path(folder) / "workshop", calibration
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def teacher(self) -> nn.Module:

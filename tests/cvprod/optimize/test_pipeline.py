@@ -220,6 +220,13 @@ def test_a_note_says_how_long_a_shipped_network_was_trained(tmp_path, tiles):
         assert shop.make(name).note.endswith(f"; {whole:,} + {tuned:,} training steps")
 
 
+def test_a_file_of_the_caller_is_never_taken_for_a_shipped_network(tmp_path, tiles):
+    (tmp_path / "student.onnx").write_bytes(b"somebody's own")
+    found = compare.Workshop(tmp_path, tiles.images).make("distilled").predict(tiles.images[:4])
+    assert np.allclose(found, predictor(zoo.load_student("student"))(tiles.images[:4]), atol=1e-3)
+    assert (tmp_path / "student.onnx").read_bytes() == b"somebody's own"
+
+
 def test_unknown_technique_lists_the_known(tmp_path, tiles):
     with pytest.raises(ValueError, match="ort_int8"):
         compare.Workshop(tmp_path, tiles.images).make("magic")
