@@ -24,7 +24,7 @@ def _second(size=0.2e6, milliseconds=0.2):
 
 
 def _eleventh(p99):
-    box = Row(11, "box at the line, 80 % busy", p99_ms=p99, tiles_per_s=900, cost_per_million_eur=0.05)
+    box = Row(11, "the line's plan", p99_ms=p99, tiles_per_s=900, cost_per_million_eur=0.05)
     ledger.record(11, [box, Row(11, "Lambda, 80 % busy", p99_ms=1, tiles_per_s=9, cost_per_million_eur=9)])
 
 
