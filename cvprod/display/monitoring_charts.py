@@ -58,7 +58,7 @@ def drift_map(found: DriftMap, detectors: Mapping[str, str]) -> Figure:
     ax.imshow(values, cmap="YlGnBu", vmin=0.4, vmax=1.35, aspect="auto")
     for y, row in enumerate(values):
         for x, value in enumerate(row):
-            ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8.5, color="#1f2329")
+            ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8.5, color="#111111")  # no ink of ours
         accuracy = found.accuracy[settings[y]].estimate
         ax.text(len(row) - 0.4, y, f"{accuracy:.1%}", va="center", fontsize=9)
     ax.text(len(detectors) - 0.4, -0.75, "accuracy", fontsize=9, va="bottom")

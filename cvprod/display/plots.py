@@ -224,6 +224,8 @@ def table_html(
     bold = set(emphasise)
     line = "1px solid color-mix(in srgb, currentColor 30%, transparent)"
     cell = f"padding:.3em .7em;border:0;border-bottom:{line};white-space:nowrap;background:none;color:inherit"
+    # A heading is longer than what stands below it: it may take several lines before it pushes columns off a phone.
+    head = cell.replace("nowrap", "normal") + ";min-width:3.5em;vertical-align:bottom"
     headed = not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None)
     numeric = {name: pd.api.types.is_numeric_dtype(frame[name]) for name in frame.columns}
 
@@ -237,10 +239,10 @@ def table_html(
     # Sentences are read from line to line, and not by pushing the table about.
     wrap = {name: "" if numeric[name] else breaks(frame[name], "18em") for name in frame.columns}
     wrap_index = breaks(frame.index, "12em")
-    heads = [f'<th scope="col" style="{cell};text-align:left">{_text(frame.index.name or "")}</th>'] if headed else []
+    heads = [f'<th scope="col" style="{head};text-align:left">{_text(frame.index.name or "")}</th>'] if headed else []
     if headed and not frame.index.name:
         heads = [f'<td style="{cell}"></td>']
-    heads += [f'<th scope="col" style="{cell};text-align:{side(name)}">{_text(name)}</th>' for name in frame.columns]
+    heads += [f'<th scope="col" style="{head};text-align:{side(name)}">{_text(name)}</th>' for name in frame.columns]
     rows = []
     for index, values in zip(frame.index, frame.itertuples(index=False, name=None), strict=True):
         weight = ";font-weight:bold" if index in bold else ""
@@ -257,7 +259,9 @@ def table_html(
         f'<div class="cv-table" role="group" aria-label="{html.escape(caption)}" tabindex="0" '
         'style="max-width:100%;overflow-x:auto">'
         '<table style="border-collapse:collapse;color:inherit;background:none;margin:0">'
-        f'<caption style="caption-side:top;text-align:left;padding:.2em 0;color:inherit">{_text(caption)}</caption>'
+        # As wide as the screen, and in its place while the table is pushed.
+        '<caption style="caption-side:top;text-align:left;padding:.2em 0;color:inherit">'
+        f'<span style="display:block;position:sticky;left:0;max-width:min(100%,88vw)">{_text(caption)}</span></caption>'
         f"<thead><tr>{''.join(heads)}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -81,7 +81,7 @@ def gate(
         shares = {metric: hits / total if total else None for metric, (hits, total) in counted.items()}
         spread = {metric: wilson(*counted[metric]) for metric in counted if shares[metric] is not None}
         reasons += [
-            f"{name}: {check.name} is {check.status}, {_percent(check.measured)} where {check.limit:.0%} is due"
+            f"{name}: {check.name} is {check.status}, {_percent(check.measured)}; the limit is {check.limit:.0%}"
             for check in contract.check(shares, spread)
             if check.name in counted and check.status in ("broken", "not measured")
         ]
