@@ -6,11 +6,16 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 
 #: Native log thresholds that libraries read once, when they are first imported.
 _NATIVE = {"TF_CPP_MIN_LOG_LEVEL": "3", "GLOG_minloglevel": "2", "TORCH_CPP_LOG_LEVEL": "ERROR"}
+
+# OpenVINO and NNCF report every conversion to their maker, from a forked process, and ask nobody. Both go without where
+# this package is missing; None stands for a package that is.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

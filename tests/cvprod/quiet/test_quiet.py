@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import warnings
 
 import pytest
@@ -47,3 +48,7 @@ def test_bars_draw_nothing_and_no_widget_and_are_back_afterwards(capsys):
     assert capsys.readouterr().out == "" and not console.quiet
     assert list(track(range(3), description="heard")) == [0, 1, 2]
     assert "heard" in capsys.readouterr().out
+
+
+def test_converters_report_to_nobody():
+    assert sys.modules["openvino_telemetry"] is None  # they then take their own stub
