@@ -7,7 +7,7 @@ seed everywhere, with every property of the line as a dial that a drift experime
 from .camera import INPUT_SIZE, to_input
 from .conditions import GRADES, HARDEST_ROUTINE, NOMINAL, Conditions
 from .dataset import make_set, tiles
-from .folder import ImageError, load_folder, read_image
+from .folder import ImageError, is_litter, load_folder, read_colour, read_image
 from .frames import Frame, frames, make_frame
 from .generator import CLASSES, DEFECTS, TILE_SIZE, Tile, make_tile
 from .tileset import SPLITS, TileSet
@@ -15,6 +15,6 @@ from .view import draw_boxes, mosaic
 
 __all__ = [
     "CLASSES", "DEFECTS", "GRADES", "HARDEST_ROUTINE", "INPUT_SIZE", "NOMINAL", "SPLITS", "TILE_SIZE",
-    "Conditions", "Frame", "ImageError", "Tile", "TileSet", "draw_boxes", "frames", "load_folder", "make_frame",
-    "make_set", "make_tile", "mosaic", "read_image", "tiles", "to_input",
+    "Conditions", "Frame", "ImageError", "Tile", "TileSet", "draw_boxes", "frames", "is_litter", "load_folder",
+    "make_frame", "make_set", "make_tile", "mosaic", "read_colour", "read_image", "tiles", "to_input",
 ]  # fmt: skip

@@ -24,6 +24,9 @@ _LITTER = frozenset({
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "lost+found", "@eadir", "#recycle", "$recycle.bin",
     "system volume information",
 })  # fmt: skip
+#: Formats that may hold several pictures. A phone's MPO does, too, but there the first one is the picture.
+_SERIES = ("TIFF", "GIF", "WEBP", "PNG", "AVIF")
+_COLOUR = ("RGB", "RGBA", "RGBX", "P", "PA", "CMYK", "YCbCr", "HSV")
 _SHARES = {"train": (0.0, 0.70), "val": (0.70, 0.85), "test": (0.85, 1.0)}
 
 
@@ -70,7 +73,7 @@ def read_image(path: str | Path) -> np.ndarray:
             raise ImageError(f"{path} is not an image file but a folder, a pipe, or not there")
         with Image.open(path) as img:
             kind = img.format
-            if kind == "TIFF" and getattr(img, "n_frames", 1) > 1:
+            if kind in _SERIES and getattr(img, "n_frames", 1) > 1:
                 raise ImageError(f"{path} holds {img.n_frames} pictures; save each as a file of its own")
             if kind == "JPEG" and img.mode in ("L", "RGB"):
                 return _jpeg(path, img)
@@ -94,6 +97,25 @@ def read_image(path: str | Path) -> np.ndarray:
     except Exception as error:  # Pillow's decoders fail in many ways on a damaged file
         why = str(error) or type(error).__name__
         raise ImageError(f"{path} is not a readable image ({why}); repair or remove it") from error
+
+
+def read_colour(path: str | Path) -> np.ndarray:
+    """One image file as 8-bit RGB, by the rules of `read_image`; what has no colour is grey in all three channels.
+
+    Returns:
+        uint8 (H, W, 3).
+
+    Raises:
+        ImageError: as `read_image` does.
+    """
+    grey = read_image(path)  # refuses what is damaged, and scales what is not 8 bits
+    with Image.open(path) as img:
+        if img.mode not in _COLOUR:
+            return np.repeat(grey[:, :, None], 3, 2)
+        img = ImageOps.exif_transpose(img)
+        if img.mode == "P" and "transparency" in img.info:
+            img = img.convert("RGBA")
+        return np.asarray(img.convert("RGB"))
 
 
 def _jpeg(path: Path, opened: Image.Image) -> np.ndarray:
@@ -126,7 +148,8 @@ def _scaled(values: np.ndarray, path: Path) -> np.ndarray:
     return np.rint(values * 255 if high <= 1 else values).astype(np.uint8)
 
 
-def _litter(path: Path) -> bool:
+def is_litter(path: Path) -> bool:
+    """Whether a file or folder is hidden, or left there by an operating system, a file share or a disk."""
     return path.name.startswith((".", "__")) or path.name.lower() in _LITTER
 
 
@@ -136,7 +159,7 @@ def _files(root: Path) -> list[tuple[int, Path]]:
     if not root.is_dir():
         raise NotADirectoryError(f"{root} is not a folder; it should hold one folder for each class")
     found = []
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not _litter(p))
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not is_litter(p))
     unknown = [p.name for p in folders if _class_of(p.name) is None]
     if unknown:
         raise ValueError(
@@ -145,7 +168,7 @@ def _files(root: Path) -> list[tuple[int, Path]]:
         )
     for folder in folders:
         label = _class_of(folder.name)
-        found += [(label, f) for f in sorted(folder.iterdir()) if not _litter(f)]
+        found += [(label, f) for f in sorted(folder.iterdir()) if not is_litter(f)]
     if not found:
         what = "has class folders but no image in them" if folders else "has no class folders"
         raise ValueError(f"{root} {what}; known classes: {', '.join(CLASSES)}")

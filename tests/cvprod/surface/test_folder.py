@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cvprod.surface import CLASSES, ImageError, load_folder, make_tile, read_image, tiles, to_input
+from cvprod.surface import CLASSES, ImageError, load_folder, make_tile, read_colour, read_image, tiles, to_input
 
 
 @pytest.fixture
@@ -391,3 +391,22 @@ def test_what_systems_leave_behind_is_passed_over(tmp_path):
     (tmp_path / "notes").mkdir()
     with pytest.raises(ValueError, match="unknown class folder notes"):
         load_folder(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "tif"])
+def test_a_file_of_several_pictures_is_refused_whatever_its_format(tmp_path, suffix):
+    several = [Image.fromarray(np.full((20, 20), 60 * i, np.uint8)) for i in range(3)]
+    several[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=several[1:])
+    with pytest.raises(ImageError, match="holds 3 pictures"):
+        read_image(tmp_path / f"a.{suffix}")
+
+
+def test_colour_is_read_by_the_same_rules(tmp_path):
+    red = np.full((8, 6, 3), (200, 10, 20), np.uint8)
+    Image.fromarray(red).convert("CMYK").save(tmp_path / "cmyk.tif")
+    Image.fromarray(red).convert("P", palette=Image.Palette.ADAPTIVE).save(tmp_path / "palette.png")
+    for name in ("cmyk.tif", "palette.png"):
+        assert np.abs(read_colour(tmp_path / name).astype(int) - red).max() <= 1
+    for values, name in [(np.full((8, 6), 0x5000, np.uint16), "16.png"), (np.full((8, 6), 0.5, np.float32), "f.tif")]:
+        Image.fromarray(values).save(tmp_path / name)
+        assert np.array_equal(read_colour(tmp_path / name), np.dstack([read_image(tmp_path / name)] * 3))
