@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cvprod import measure
+from cvprod.files import write_atomic
 from cvprod.models import WeightsError, evaluate, predictor
 from cvprod.models import own as networks
 from cvprod.models.data import cached_set
@@ -62,12 +63,17 @@ def compare(options: argparse.Namespace) -> int:
 def prune_one(options: argparse.Namespace) -> int:
     """Take channels out of somebody's PyTorch network and write what is left as ONNX."""
     try:
+        if options.out.suffix.lower() != ".onnx" or options.out.is_dir():  # a slip must not cost somebody's .py file
+            raise NetworkError(f"--out {options.out}: name a file that ends in .onnx")
         network = networks.open_network(options.model, input=options.input)
         if network.module is None:
             raise NetworkError(f"{options.model}: channels are taken out of a PyTorch module; give module:factory")
         smaller = prune.channels(network.module, options.ratio, example=network.example)
         before, after = (measure.parameters(net) for net in (network.module, smaller))
-        fuse.export(smaller, options.out, example=network.example)
+        with tempfile.TemporaryDirectory() as folder:  # what was there before stays until this is whole
+            written = fuse.export(smaller, Path(folder) / "pruned.onnx", example=network.example)
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(options.out, written.read_bytes())
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -20,7 +20,7 @@ from torch import nn
 
 from cvprod.models import INPUT_SHAPE
 from cvprod.models.evaluation import Predict
-from cvprod.models.own import does_not_take, first_line, leaves, output_names
+from cvprod.models.own import does_not_take, leaves, output_names, reason
 from cvprod.quiet import quiet, uncollected
 
 #: Types of a file's input that pictures come in.
@@ -122,8 +122,7 @@ def export(
         with uncollected(), quiet():
             record(network, one, path, input_name="pixels", outputs=names, batch=torch.export.Dim("batch"))
     except Exception as error:  # the exporter's refusals have no common base
-        why = first_line(error.__cause__ or error)
-        raise ValueError(f"{type(model).__name__} cannot be exported to ONNX: {why}") from error
+        raise ValueError(f"{type(model).__name__} cannot be exported to ONNX: {reason(error)}") from error
     return path
 
 

@@ -13,7 +13,21 @@ import pandas as pd
 import torch
 
 from cvprod import measure
-from cvprod.models.own import Examples, Network, NetworkError, beside, call, classifies, first_line, leaves
+from cvprod.models.own import (
+    Examples,
+    Network,
+    NetworkError,
+    beside,
+    call,
+    classifies,
+    does_not_run,
+    first_line,
+    labels_of,
+    leaves,
+    onnx_bytes,
+    remarks,
+    same_class,
+)
 from cvprod.quiet import quiet
 
 from . import fuse, prune, quantize
@@ -38,11 +52,13 @@ def candidates(
         size = prune.state_bytes(network.module)
         made["PyTorch eager"] = lambda: Candidate("PyTorch eager", _eager(network.module), size, "as it is")
     made["ONNX Runtime"] = lambda: _onnx("ONNX Runtime", _exported(network, file), "graph optimised")
-    made["OpenVINO"] = lambda: _openvino("OpenVINO", file, "its own choice of type")
+    made["OpenVINO"] = lambda: _openvino("OpenVINO", _there(file), "its own choice of type")
     made["ONNX Runtime INT8"] = lambda: _onnx(
-        "ONNX Runtime INT8", quantize.static_qdq(file, folder / "int8.onnx", calibration), "static QDQ, per channel"
+        "ONNX Runtime INT8",
+        quantize.static_qdq(_there(file), folder / "int8.onnx", calibration),
+        "static QDQ, per channel",
     )
-    made["OpenVINO INT8"] = lambda: _openvino("OpenVINO INT8", quantize.nncf_int8(file, calibration), "NNCF")
+    made["OpenVINO INT8"] = lambda: _openvino("OpenVINO INT8", quantize.nncf_int8(_there(file), calibration), "NNCF")
     for ratio in ratios if network.module is not None else ():
         label = f"{ratio:.0%} of channels gone"
         made[label] = lambda label=label, ratio=ratio: _onnx(
@@ -58,7 +74,7 @@ def candidates(
             found.pop(label, None)
             left_out[label] = first_line(error)
             if label == next(iter(made)):
-                raise NetworkError(f"{network.name} does not run in {label}: {left_out[label]}") from error
+                raise does_not_run(network, label, left_out[label]) from error
     return found, left_out
 
 
@@ -75,8 +91,16 @@ def _exported(network: Network, file: Path) -> Path:
     return fuse.export(network.module, file, example=network.example)
 
 
+def _there(file: Path) -> Path:
+    if not file.is_file():
+        raise NetworkError("it starts from the ONNX file, which could not be made")
+    return file
+
+
 def _pruned(network: Network, source: Path, ratio: float, file: Path) -> Path:
     smaller = prune.channels(network.module, ratio, example=network.example)
+    if not source.is_file():  # another graph may still be exported
+        return fuse.export(smaller, file, example=network.example)
     try:  # the graph is there; another one takes seconds to export
         return fuse.with_weights(source, smaller, file, example=network.example)
     except ValueError:
@@ -96,7 +120,7 @@ def _onnx(label: str, file: Path, note: str) -> Candidate:
     def predict(one: np.ndarray) -> list[np.ndarray]:
         return _first(session.run(None, {given.name: _filled(one, size)}), size)
 
-    return Candidate(label, predict, measure.file_size(file), _with_batch(note, size))
+    return Candidate(label, predict, onnx_bytes(file), _with_batch(note, size))
 
 
 def _openvino(label: str, model: object, note: str) -> Candidate:
@@ -113,7 +137,7 @@ def _openvino(label: str, model: object, note: str) -> Candidate:
         answer = request.infer([_filled(one, size)], share_inputs=True)
         return _first([answer[output].copy() for output in compiled.outputs], size)
 
-    bytes_ = measure.file_size(model) if isinstance(model, Path) else quantize.openvino_bytes(model)
+    bytes_ = onnx_bytes(model) if isinstance(model, Path) else quantize.openvino_bytes(model)
     return Candidate(label, predict, bytes_, _with_batch(f"{note}, rest in {chosen}", size))
 
 
@@ -129,7 +153,9 @@ def board(made: dict[str, Candidate], examples: Examples, *, repeats: int = 40, 
     """Every candidate timed in one run and held against the first: one row each.
 
     "moved" is the largest difference of any output as a share of the spread of the first one's; "same class" is there
-    for classifiers, accuracy where the examples have labels. No candidate is timed for longer than `seconds`.
+    for classifiers, accuracy where the examples have labels. Of other networks "same shape" says on how many examples
+    every output has the shape of the first one's, as a detector's need not; what moved counts there. No candidate is
+    timed for longer than `seconds`. `attrs["remarks"]` of the table says what is wrong with the first one itself.
     """  # fmt: skip
     timed = race(list(made.values()), examples.images[:1], repeats=repeats, seconds=seconds)
     answers = {
@@ -139,11 +165,17 @@ def board(made: dict[str, Candidate], examples: Examples, *, repeats: int = 40, 
     rows = {}
     for label, candidate in made.items():
         row = {"p50, ms": timed[label].p50_ms, "times as fast": next(iter(timed.values())).p50_ms / timed[label].p50_ms}
-        row |= {"file, MB": candidate.size_bytes / measure.MB, "moved, %": beside(answers[label], truth)[0] * 100}
+        moved, alike = beside(answers[label], truth)
+        row |= {"file, MB": candidate.size_bytes / measure.MB, "moved, %": moved * 100}
         if classifies(truth):
-            chosen = np.array([call[0].argmax() for call in answers[label]])
-            row["same class, %"] = float(np.mean(chosen == [call[0].argmax() for call in truth])) * 100
-            if examples.labels is not None:
-                row["accuracy, %"] = float(np.mean(chosen == examples.labels)) * 100
+            logits, wanted = (np.concatenate([call[0] for call in calls]) for calls in (answers[label], truth))
+            row["same class, %"] = same_class(logits, wanted) * 100
+            if (labels := labels_of(examples, wanted.shape[1])) is not None:
+                row["accuracy, %"] = same_class(logits, labels) * 100
+        else:
+            row["same shape, %"] = alike * 100
         rows[label] = row | {"note": candidate.note}
-    return pd.DataFrame(rows.values(), index=pd.Index(rows, name="technique"))
+    table = pd.DataFrame(rows.values(), index=pd.Index(rows, name="technique"))
+    first = next(iter(made))
+    table.attrs["remarks"] = remarks(first, truth, truth[0], made[first].predict(examples.images[:1]), examples)
+    return table

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import prune as torch_prune
 
 from cvprod.models.networks import INPUT_SHAPE, Classifier
@@ -88,10 +89,15 @@ def channels(
                 pruner.step()
         after = {end: value.shape for end, value in leaves(call(model, one)).items()}
     except Exception as error:  # torch-pruning meets layers that it does not know in many ways
-        raise ValueError(f"channels of {name} cannot be taken out: {first_line(error)}.") from error
+        raise ValueError(
+            f"channels of {name} cannot be taken out ({first_line(error)}). Quantise it, or train a narrower one."
+        ) from error
     if after != before:
         raise ValueError(f"channels of {name} cannot be taken out without changing what it gives: {before} -> {after}.")
-    if ratio >= 0.25 and sum(p.numel() for p in model.parameters()) == parameters:
+    left = sum(p.numel() for p in model.parameters())
+    if left > parameters:
+        raise ValueError(f"{name} would grow: its layers share weights, and pruned they no longer can. Quantise it.")
+    if ratio >= 0.25 and left == parameters:
         raise ValueError(f"nothing could be taken from {name}: no layer has {round_to} channels to spare.")
     if not _is_student(model):
         return model
@@ -136,7 +142,7 @@ def _ends(model: nn.Module, one: torch.Tensor) -> tuple[dict, list[nn.Module]]:
     Raises ValueError where the network does not take `one`.
     """
     ran: list[nn.Module] = []
-    layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    layers = [m for m in model.modules() if isinstance(m, _ConvNd | nn.Linear)]  # transposed ones end many networks
     hooks = [layer.register_forward_hook(lambda module, *_: ran.append(module)) for layer in layers]
     try:
         shapes = {end: value.shape for end, value in leaves(call(model, one)).items()}
@@ -151,5 +157,5 @@ def _ends(model: nn.Module, one: torch.Tensor) -> tuple[dict, list[nn.Module]]:
         widest = [
             m for m in ran if {getattr(m, "out_features", None), getattr(m, "out_channels", None)} & set(shape[1:])
         ]
-        kept += widest[-1:]
+        kept += widest[-1:] or ran[-1:]  # flattened, an output no longer has the number of its channels
     return shapes, kept

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import numpy_helper
+from onnx import numpy_helper, version_converter
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -272,7 +272,6 @@ def static_qdq(
     operator types that stay in float. bytes_in: see `accept_bytes`.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     methods = {m.name.lower(): m for m in CalibrationMethod}
     types = {"uint8": QuantType.QUInt8, "int8": QuantType.QInt8}
@@ -284,14 +283,13 @@ def static_qdq(
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, quiet():
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        graph = onnx.load(prepared).graph
-        excluded = [node.name for node in graph.node if node.name in exclude or node.op_type in exclude]
+        ready, excluded = prepared(source, folder, exclude=exclude)
+        graph = onnx.load(ready).graph
+        constants = {tensor.name for tensor in graph.initializer}  # which old files list as inputs, too
         quantize_static(
-            str(prepared),
+            str(ready),
             str(target),
-            _Reader(graph.input[0], images),
+            _Reader(next(value for value in graph.input if value.name not in constants), images),
             quant_format=QuantFormat.QDQ,
             per_channel=per_channel,
             reduce_range=weight_bits == 7,
@@ -301,6 +299,33 @@ def static_qdq(
             nodes_to_exclude=excluded,
         )
     return accept_bytes(target, target) if bytes_in else target
+
+
+#: ONNX operator sets whose quantised operators take a scale per channel and are in every ONNX Runtime; the files of
+#: others are converted first.
+_OPSETS = (13, 21)
+
+
+def prepared(source: str | Path, folder: str | Path, *, exclude: Sequence[str] = ()) -> tuple[Path, list[str]]:
+    """A float ONNX file as ONNX Runtime's quantiser wants it, in `folder`, and the names of nodes to leave in float.
+
+    Those are nodes in `exclude` (names or operator types), and every Softmax: its output would be rounded to 1/256,
+    where a thousand classes share 1. Raises ValueError for a file that is quantised already.
+    """
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    model = onnx.load(source)  # with the weights that may lie beside it
+    if any("Quantize" in node.op_type or node.op_type.startswith("QLinear") for node in model.graph.node):
+        raise ValueError("the file is quantised already")
+    given, ready = Path(folder) / "given.onnx", Path(folder) / "prepared.onnx"
+    opset = next((held.version for held in model.opset_import if held.domain in ("", "ai.onnx")), 0)
+    wanted = min(max(opset, _OPSETS[0]), _OPSETS[1])
+    if opset != wanted:
+        model = version_converter.convert_version(model, wanted)
+    onnx.save(model, given)
+    quant_pre_process(str(given), str(ready), skip_symbolic_shape=True)
+    nodes = onnx.load(ready).graph.node
+    return ready, [node.name for node in nodes if {node.name, node.op_type} & {*exclude, "Softmax"}]
 
 
 class _Reader:

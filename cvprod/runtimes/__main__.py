@@ -27,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if min(options.threads) < 1:
         parser.error("--threads must be at least 1")
+    if options.csv and (options.csv.suffix.lower() != ".csv" or not options.csv.parent.is_dir()):
+        parser.error(f"--csv {options.csv}: name a file that ends in .csv, in a folder that is there")
     try:
         network, examples, calibration = networks.opened(options)
         print(networks.describe(network, examples))

@@ -194,7 +194,7 @@ def check_file(path: str | Path, *, suffix: str, magic: bytes = b"", offset: int
     path = Path(path)
     if not path.exists():
         raise ModelFileError(f"{path} does not exist: convert a network to it first")
-    if path.suffix != suffix:
+    if path.suffix.lower() != suffix:
         raise ModelFileError(f"{path} is not a {suffix} file: this runtime reads only those")
     if magic:
         with path.open("rb") as file:

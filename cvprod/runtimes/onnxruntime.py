@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cvprod.models.own import output_names
+from cvprod.models.own import onnx_bytes, output_names
 from cvprod.optimize.fuse import record, recordable
+from cvprod.optimize.quantize import prepared
 from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
     Description,
@@ -29,7 +30,6 @@ from cvprod.runtimes.interface import (
     example_of,
     need,
     quiet,
-    size_of,
     static,
     version,
 )
@@ -89,19 +89,18 @@ def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str =
     """
     activations, seven_bits, options = _SCHEMES[target]
     quantization = need("onnxruntime.quantization", INSTALL)
-    shape_inference = need("onnxruntime.quantization.shape_inference", INSTALL)
     with tempfile.TemporaryDirectory() as folder, quiet(native=True):
-        prepared = Path(folder) / "prepared.onnx"
-        shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        ready, excluded = prepared(source, folder)
         quantization.quantize_static(
-            str(prepared),
+            str(ready),
             str(path),
-            _Tiles(prepared, calibration),
+            _Tiles(ready, calibration),
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             reduce_range=seven_bits,
             activation_type=quantization.QuantType[activations],
             weight_type=quantization.QuantType.QInt8,
+            nodes_to_exclude=excluded,
             extra_options=dict(options),
         )
     return path
@@ -233,7 +232,7 @@ class OnnxRuntime(Runtime):
             "int8" if {"QuantizeLinear", "QLinearConv", "ConvInteger"} & nodes else "fp32",
             self.threads,
             self.path,
-            size_of(self.path),
+            onnx_bytes(self.path),
             self.batch,
             self.session.get_providers()[0],
         )

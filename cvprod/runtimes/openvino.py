@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cvprod.models.own import onnx_bytes
 from cvprod.optimize.fuse import recordable
 from cvprod.runtimes.interface import (
     Description,
@@ -104,7 +105,7 @@ def load(
     example, for a file that leaves it open.
     """
     path = Path(path)
-    path = check_file(path, suffix=path.suffix if path.suffix == ".onnx" else SUFFIX)
+    path = check_file(path, suffix=path.suffix.lower() if path.suffix.lower() == ".onnx" else SUFFIX)
     if path.suffix == SUFFIX and not path.with_suffix(".bin").exists():
         raise ModelFileError(f"{path} has lost its weights: {path.with_suffix('.bin').name} must lie beside it")
     return OpenVINO(path, check_threads(threads), compute, device, input)
@@ -144,7 +145,7 @@ class OpenVINO(Runtime):
     def describe(self) -> Description:
         kinds = convolution_types(self.compiled)
         weights = self.path.with_suffix(".bin") if self.path.suffix == SUFFIX else None
-        size = self.path.stat().st_size + (weights.stat().st_size if weights else 0)
+        size = size_of(self.path) + size_of(weights) if weights else onnx_bytes(self.path)
         return Description(
             NAME,
             version("openvino"),
@@ -161,11 +162,13 @@ _TYPES = {"f32": "fp32", "bf16": "bf16", "f16": "fp16", "u8": "int8", "i8": "int
 
 
 def convolution_types(compiled) -> set[str]:
-    """Types in which the executed graph computes its convolutions, from the runtime's own account of it."""
-    found = set()
+    """Types in which the executed graph computes its convolutions, from the runtime's own account of it; of a network
+    without any, its matrix products."""
+    found: dict[str, set[str]] = {"Convolution": set(), "FullyConnected": set(), "MatMul": set()}
     for operation in compiled.get_runtime_model().get_ops():
         info = operation.get_rt_info()
-        if info["layerType"].astype(str).startswith("Convolution"):
-            kind = info["runtimePrecision"].astype(str)
-            found.add(_TYPES.get(kind, kind))
-    return found or {"unknown"}
+        kind, layer = (info[key].astype(str) for key in ("runtimePrecision", "layerType"))
+        for start, kinds in found.items():
+            if layer.startswith(start):
+                kinds.add(_TYPES.get(kind, kind))
+    return found["Convolution"] or found["FullyConnected"] | found["MatMul"] or {"unknown"}

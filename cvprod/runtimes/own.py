@@ -13,7 +13,19 @@ import numpy as np
 import pandas as pd
 
 from cvprod import measure
-from cvprod.models.own import Examples, Network, NetworkError, beside, classifies, first_line
+from cvprod.models.own import (
+    Examples,
+    Network,
+    NetworkError,
+    beside,
+    classifies,
+    does_not_run,
+    first_line,
+    labels_of,
+    reason,
+    remarks,
+    same_class,
+)
 from cvprod.quiet import quiet
 from cvprod.runtimes import get
 from cvprod.runtimes.interface import Description, Runtime
@@ -64,7 +76,7 @@ def convert(
                 made[runtime, precision] = _file(network, Path(folder), runtime, precision, calibration, made)
             files[label] = made[runtime, precision]
         except Exception as error:  # converters fail in many ways, and one that does must not stop the others
-            left_out[label] = first_line(error.__cause__ or error)
+            left_out[label] = reason(error)
     return files, left_out
 
 
@@ -108,7 +120,7 @@ def load(
         try:
             runs[label] = get(runtime).load(path, threads, **options)
         except Exception as error:  # as above
-            left_out[label] = first_line(error.__cause__ or error)
+            left_out[label] = reason(error)
     return runs, left_out
 
 
@@ -140,9 +152,9 @@ def table(
         row |= {"largest difference, %": difference * 100, "same shape, %": alike * 100}
         if found.classifies:
             logits, wanted = outputs[0][0], truth[0][0]
-            row["same class, %"] = float((logits.argmax(1) == wanted.argmax(1)).mean()) * 100
-            if examples.labels is not None:
-                row["accuracy, %"] = float((logits.argmax(1) == examples.labels).mean()) * 100
+            row["same class, %"] = same_class(logits, wanted) * 100
+            if (labels := labels_of(examples, wanted.shape[1])) is not None:
+                row["accuracy, %"] = same_class(logits, labels) * 100
             del row["same shape, %"]
     return pd.DataFrame(rows.values(), index=pd.Index(rows, name="runtime"))
 
@@ -164,7 +176,8 @@ def measured(
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Convert, load, compare and time: the table, and the reason for each runtime that is not in it.
 
-    Raises NetworkError where not even the reference runs.
+    `attrs["remarks"]` of the table says what is wrong with the reference itself. Raises NetworkError where not even the
+    reference runs.
     """
     chosen = lineup(network, only)
     reference = next(iter(chosen))
@@ -178,15 +191,20 @@ def measured(
         if not times:
             found, failed = _answered(runs, examples.images, reference)
             left_out |= failed
+            if reference in found:
+                once, again = (runs[reference].all(examples.images[:1]) for _ in range(2))
+                notes = remarks(reference, found[reference], once, again, examples)
         if reference in left_out or reference not in found:
-            raise NetworkError(f"{network.name} does not run in {reference}: {left_out.get(reference, 'no reason')}")
+            raise does_not_run(network, reference, left_out.get(reference, "no reason"))
         runs = {label: run for label, run in runs.items() if label in found}
         calls = {label: _one_by_one(run, examples.images) for label, run in runs.items()}
         timed = measure.compare(calls, warmup=2, repeats=repeats)
         times[n] = {label: timed[label].p50_ms for label in runs}
         about = {label: run.describe() for label, run in runs.items()} | about
         del runs, calls
-    return table(Answers(reference, found), times, about, examples), left_out
+    made = table(Answers(reference, found), times, about, examples)
+    made.attrs["remarks"] = notes
+    return made, left_out
 
 
 def _answered(

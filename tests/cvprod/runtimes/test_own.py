@@ -127,3 +127,21 @@ def test_the_command_prints_a_table_or_a_sentence(tmp_path, capsys):
     assert "is not there" in capsys.readouterr().err
     assert command.main([str(path), "--only", "LiteRT"]) == 1
     assert "an ONNX file can be run with" in capsys.readouterr().err
+
+
+def test_capitals_and_weights_beside_a_file_do_not_matter(tmp_path):
+    torch.onnx.export(Coloured().eval(), (torch.zeros(2, 3, 40, 56),), tmp_path / "a.onnx", dynamo=True, verbose=False,
+                      dynamic_shapes=({0: torch.export.Dim("b")},), external_data=True)  # fmt: skip
+    network = open_network((tmp_path / "a.onnx").rename(tmp_path / "A.ONNX"))
+    images = network.examples(4)
+    table, left_out = own.measured(network, tmp_path, Examples(images), images, repeats=2)
+    assert not left_out and table.attrs["remarks"] == []
+    assert table["file, MB"]["OpenVINO"] == table["file, MB"]["ONNX Runtime"] > 0.004
+
+
+def test_a_table_is_written_only_to_a_csv(tmp_path, capsys):
+    path = exported(tmp_path / "net.onnx", Coloured(), 2, True)
+    before = path.read_bytes()
+    with pytest.raises(SystemExit):
+        command.main([str(path), "--csv", str(path)])
+    assert "ends in .csv" in capsys.readouterr().err and path.read_bytes() == before
