@@ -98,6 +98,10 @@ class Line(_Strict):
         return self.compute_budget_eur_per_year / self.million_tiles_per_year
 
 
+#: Facts that are counted, not measured.
+_WHOLE = tuple(name for name, field in Line.model_fields.items() if field.annotation is int)
+
+
 class Requirement(_Strict):
     """One limit, the plant's own sentence, and why the sentence means this number."""
 
@@ -233,9 +237,13 @@ class Contract(_Strict):
         if self.line is None:
             raise ContractError("this contract has no line, so nothing follows from facts of one.")
         try:
-            line = Line(**{**self.line.model_dump(), **{name: float(value) if name != "tile_pixels" else value
+            line = Line(**{**self.line.model_dump(), **{name: value if name in _WHOLE else float(value)
                                                         for name, value in facts.items()}})  # fmt: skip
             changed = self.model_copy(update={"line": line})
+            if wide := _too_wide(line):
+                raise ContractError(wide)
+            if not all(0 < value < math.inf for value in changed.derived().values()):
+                raise ArithmeticError("a limit would be 0 or infinite")
             limits = {}
             for name, value in changed.derived().items():
                 before = getattr(self, name)
@@ -243,6 +251,8 @@ class Contract(_Strict):
                 limits[name] = before.model_copy(update={"limit": value, "why": why})  # fmt: skip
         except ValidationError as error:
             raise ContractError("\n".join(_explain(Path("line"), e) for e in error.errors())) from None
+        except ContractError:
+            raise
         except (ArithmeticError, TypeError, ValueError) as error:
             raise ContractError(f"line: these numbers belong to no line ({error}). Correct them.") from None
         return changed.model_copy(update=limits)
@@ -305,7 +315,7 @@ def load_contract(path: str | Path | None = None, *, needs: Collection[str] = ()
         raise ContractError(f"{path}: not readable as YAML: {error}. Mend the file.") from None
     if not isinstance(data, dict):
         raise ContractError(f"{path}: expected a mapping with 'line' and the requirements; write those.")
-    missing = [f"{path}: {name}: add it." for name in REQUIREMENTS if "line" in data and name not in data]
+    missing = [f"{path}: {name}: add it." for name in REQUIREMENTS if data.get("line") is not None and name not in data]
     try:
         contract = Contract(**data)
     except ValidationError as error:
@@ -345,6 +355,8 @@ def _own_problems(contract: Contract) -> list[str]:
         names = contract.classes.names
         if twice := sorted({name for name in names if names.count(name) > 1}):
             found.append(f"classes.names: {', '.join(twice)} is there twice. Name each class once.")
+        found += [f"classes.names: {name!r} is no name: write one without line breaks or spaces around it."
+                  for name in names if not name.strip() or name != name.strip() or not name.isprintable()]  # fmt: skip
         if contract.classes.clean is not None and contract.classes.clean not in names:
             found.append(f"classes.clean: {contract.classes.clean!r} is none of {', '.join(names)}. Correct it.")
     return found
@@ -353,8 +365,8 @@ def _own_problems(contract: Contract) -> list[str]:
 def _contradictions(contract: Contract) -> list[str]:
     """Limits that are laxer than the facts of the line allow (2 % of rounding is forgiven); stricter is a choice."""
     line = contract.line
-    if line is not None and line.tile_overlap_pixels >= line.tile_pixels:
-        return [f"line.tile_overlap_pixels: {line.tile_overlap_pixels} is not less than a tile. Correct it."]
+    if line is not None and (wide := _too_wide(line)):
+        return [wide]
     try:
         derived = contract.derived()
     except ArithmeticError as error:
@@ -369,6 +381,12 @@ def _contradictions(contract: Contract) -> list[str]:
                 "Correct the limit, or the facts of the line."
             )
     return found
+
+
+def _too_wide(line: Line) -> str:
+    if line.tile_overlap_pixels < line.tile_pixels:
+        return ""
+    return f"line.tile_overlap_pixels: {line.tile_overlap_pixels} is not less than a tile. Correct it."
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -400,7 +418,7 @@ def _facts(words: list[str]) -> dict[str, float]:
     for word in words:
         name, _, value = word.partition("=")
         try:
-            facts[name] = int(value) if name == "tile_pixels" else float(value)
+            facts[name] = int(value) if name in _WHOLE else float(value)
         except ValueError:
             raise ContractError(f"{word}: write a fact of the line as name=number.") from None
     return facts

@@ -317,3 +317,19 @@ def test_the_phones_contract_is_an_example_that_loads():
     contract = load_contract(root() / "deploy" / "mobile" / "contract.yaml")
     assert contract.line is None and "dent" in contract.class_names and contract.classes.clean in contract.class_names
     assert {"battery_per_hour", "frames_per_s", "p99_latency_ms"} <= set(contract.limits())
+
+
+def test_facts_are_held_together_when_they_change(edited):
+    contract = load_contract(SHIPPED)
+    assert contract.follow(tile_overlap_pixels=32).line.tile_overlap_pixels == 32
+    with pytest.raises(ContractError, match="not less than a tile"):
+        contract.follow(tile_pixels=64)
+    with pytest.raises(ContractError, match="0 or infinite"):
+        contract.follow(strip_speed_m_per_s=1e-320)
+    assert main(["--set", "tile_overlap_pixels=32"]) == 0
+
+
+@pytest.mark.parametrize("name", ["", " ", "dent ", "a\nb"])
+def test_a_class_without_a_name_is_refused(edited, name):
+    with pytest.raises(ContractError, match="is no name"):
+        load_contract(edited(lambda data: data.update(classes={"names": [name, "dent"]})))
