@@ -20,7 +20,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else error
+        print(what, file=sys.stderr)
+        return 1
+    except (ValueError, RuntimeError, ImportError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
 
@@ -75,11 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     add.add_argument(
         "--again", action="store_true", help="folder: from the beginning, not from where the last run stopped"
     )
-    add.add_argument("--limit", type=int, help="stop after so many frames")
-    add.add_argument("--threads", type=int, default=1)
+    add.add_argument("--limit", type=_count, help="stop after so many frames")
+    add.add_argument("--threads", type=_count, default=1)
     add.add_argument("--checkpoint", type=float, metavar="S", help="seconds between checkpoints (default 2)")
     add.add_argument("--log-dir", type=Path, help="where decisions are logged (default MODEL_DIR/log)")
-    add.add_argument("--log-bytes", type=int, default=20_000_000, help="of all log files (default 20 MB)")
+    add.add_argument("--log-bytes", type=_count, default=20_000_000, help="of all log files (default 20 MB)")
     add.add_argument("--disk-reserve", type=int, default=50_000_000, help="bytes the log leaves free (default 50 MB)")
 
     add = command("health", _health, "Try a model file on golden tiles; print the result as JSON (used by install).")
@@ -102,6 +106,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    """A whole number of at least 1; argparse puts its own words around the error."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no whole number of at least 1")
+    return int(text)
+
+
 def _keygen(options: argparse.Namespace) -> int:
     from .manifest import new_key
 
@@ -113,7 +124,10 @@ def _keygen(options: argparse.Namespace) -> int:
 def _publish(options: argparse.Namespace) -> int:
     from .update import publish
 
-    metrics = json.loads(options.metrics.read_text()) if options.metrics else None
+    try:
+        metrics = json.loads(options.metrics.read_text("utf-8")) if options.metrics else None
+    except ValueError as error:
+        raise ValueError(f"{options.metrics}: no JSON ({error})") from None
     done = publish(
         options.channel, options.model, name=options.name, version=options.version, key=options.key,
         classes=options.classes, min_app_version=options.min_app_version, metrics=metrics,
@@ -194,13 +208,17 @@ def _run(options: argparse.Namespace) -> int:
 def _health(options: argparse.Namespace) -> int:
     import time
 
-    from .engine import open_model
+    from .engine import open_model, read_golden
 
-    golden = np.load(options.golden, allow_pickle=False)
-    predict = open_model(options.model)
-    predict(golden["images"][:1])
+    images, labels = read_golden(options.golden)
+    try:
+        predict = open_model(options.model)
+        predict(images[:1])
+    except Exception as error:  # a native runtime may raise anything
+        why = " ".join(str(error).split())
+        raise RuntimeError(f"{options.model} does not run on tiles {images.shape[1:]}: {why}") from error
     answers, times = [], []
-    for tile in golden["images"]:
+    for tile in images:
         start = time.perf_counter()
         answers.append(predict(tile[None])[0])
         times.append(time.perf_counter() - start)
@@ -208,7 +226,7 @@ def _health(options: argparse.Namespace) -> int:
     print(json.dumps({
         "finite": bool(np.isfinite(logits).all() and logits.ndim == 2),
         "classes": int(logits.shape[-1]),
-        "accuracy": float((logits.argmax(1) == golden["labels"]).mean()),
+        "accuracy": float((logits.argmax(1) == labels).mean()),
         "p50_ms": float(np.median(times) * 1e3),
     }))  # fmt: skip
     return 0

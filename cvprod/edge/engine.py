@@ -34,6 +34,19 @@ def open_model(path: Path, threads: int = 1) -> Predictor:
         raise EngineError(f"{path.name} needs its runtime: pip install {package} ({error})") from error
 
 
+def read_golden(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (n, 1, S, S) and labels (n,) of an .npz file. Raises ValueError for any other file."""
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            images, labels = held["images"], held["labels"]
+    except Exception as error:  # of NumPy, zipfile or zlib
+        raise ValueError(f"{path}: no .npz file with `images` and `labels` ({error})") from error
+    whole = np.issubdtype(labels.dtype, np.integer) and labels.shape == (len(images) if images.ndim else 0,)
+    if images.ndim != 4 or images.shape[1] != 1 or images.dtype != np.uint8 or not len(images) or not whole:
+        raise ValueError(f"{path}: golden tiles are uint8 images (n, 1, S, S) and n whole labels, at least one")
+    return images, labels
+
+
 def _litert(path: Path, threads: int) -> Predictor:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -76,6 +89,7 @@ def _onnx(path: Path, threads: int) -> Predictor:
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # what it thinks of a file's unused weights is not for a device's log
     session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     given = session.get_inputs()[0]
     kinds = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32, "tensor(float16)": np.float16}

@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -183,6 +184,15 @@ def new_key(path: Path) -> str:
 def public_key(key: Ed25519PrivateKey) -> str:
     """The public half, as base64 of its 32 raw bytes: what a device trusts."""
     return base64.b64encode(key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)).decode()
+
+
+def check_public_keys(keys: Sequence[str]) -> None:
+    """Raise UpdateError unless each is a public key as `new_key` returns it: others would trust nobody, silently."""
+    for text in keys:
+        try:
+            Ed25519PublicKey.from_public_bytes(base64.b64decode(text, validate=True))
+        except ValueError:
+            raise UpdateError(f"{text!r} is no public key: give what `python -m cvprod.edge keygen` printed") from None
 
 
 def load_key(path: Path) -> Ed25519PrivateKey:

@@ -121,6 +121,8 @@ def _camera(which: str) -> Iterator[tuple[str, np.ndarray | None]]:
             which = "0"
         else:
             return _picamera(Picamera2())
+    if not (which.isascii() and which.isdecimal()):  # -1 ends some builds of OpenCV, and the process with them
+        raise SourceError(f"camera:{which}: cameras have numbers, from 0")
     capture = cv2.VideoCapture(int(which))
     if not capture.isOpened():
         raise SourceError(

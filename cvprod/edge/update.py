@@ -36,6 +36,7 @@ import numpy as np
 from cvprod.files import sync_folder, write_atomic
 
 from . import delta as deltas
+from .engine import read_golden
 from .manifest import (
     MANIFEST,
     MAX_MANIFEST,
@@ -44,6 +45,7 @@ from .manifest import (
     Manifest,
     ModelFile,
     UpdateError,
+    check_public_keys,
     load_key,
     parse,
     parse_version,
@@ -102,7 +104,7 @@ def publish(
     if earlier and version <= max(earlier):
         raise UpdateError(f"the channel already offers version {max(earlier)}; publish a higher one, not {version}")
     folder = channel / f"v{version}"
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # what a publisher left that was stopped half-way is nobody's offer
     bases = {v: earlier[v] for v in sorted(earlier)[-KEPT_BASES:] if earlier[v].name == name}
     files, delta_bytes = [], dict.fromkeys(bases, 0)
     for install_as, content in sources.items():
@@ -133,6 +135,8 @@ def publish(
 
 def _sources(model: Path) -> dict[str, bytes]:
     if model.is_file():
+        if not model.stat().st_size:
+            raise UpdateError(f"{model}: the file is empty; no device could run it")
         return {f"model{model.suffix}": model.read_bytes()}
     found = {p.relative_to(model).as_posix(): p.read_bytes() for p in sorted(model.rglob("*")) if p.is_file()}
     if not found:
@@ -155,6 +159,12 @@ class Limits:
     min_accuracy: float = 0.9
     max_p50_ms: float = 50.0
     timeout_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_accuracy <= 1:
+            raise UpdateError(f"the least accuracy is a share of 0 to 1, not {self.min_accuracy:g}")
+        if not self.max_p50_ms > 0:
+            raise UpdateError(f"the longest median latency is a number of ms above 0, not {self.max_p50_ms:g}")
 
 
 @dataclass(frozen=True)
@@ -207,6 +217,12 @@ class Device:
         parse_version(app_version)
         if golden is not None and not Path(golden).is_file():
             raise UpdateError(f"{golden}: no golden tiles there; a device without them could not refuse a bad model")
+        check_public_keys(keys)
+        if golden is not None:
+            try:
+                read_golden(Path(golden))
+            except ValueError as error:
+                raise UpdateError(str(error)) from None
         for slot in SLOTS:
             (root / "slots" / slot).mkdir(parents=True, exist_ok=True)
         config = {"name": name, "channel": channel, "app_version": app_version, "health": asdict(limits or Limits())}

@@ -526,3 +526,10 @@ def test_a_jpeg_whose_scan_stops_early_is_no_picture(tmp_path):
         assert sources.read_grey(tmp_path / "a.jpg") is None
     (tmp_path / "a.jpg").write_bytes(data + b"\r\n")  # a phone's or a camera's trailer does no harm
     assert sources.read_grey(tmp_path / "a.jpg") is not None
+
+
+@pytest.mark.parametrize("which", ["-1", "x"])
+def test_a_camera_that_is_no_number_never_reaches_opencv(which, monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: pytest.fail("-1 ends some builds of OpenCV with the process"))
+    with pytest.raises(sources.SourceError, match="have numbers"):
+        sources.frames(f"camera:{which}")

@@ -419,3 +419,38 @@ def test_a_device_needs_no_torch():
 def test_a_signed_manifest_that_is_no_json_is_refused(data):
     with pytest.raises(UpdateError, match="not JSON"):
         manifest.parse(data)
+
+
+def test_settings_under_which_nothing_could_ever_be_installed_are_refused_at_once(tmp_path, capsys):
+    golden = tmp_path / "golden.npz"
+    np.savez(golden, images=PIXELS, labels=np.zeros(len(PIXELS), int))
+    np.savez(tmp_path / "bare.npz", images=PIXELS)
+    public = manifest.new_key(tmp_path / "key.pem")
+    good = {"--trust": public, "--golden": golden}
+    for option, wrong, says in [
+        ("--trust", "xx", "no public key"), ("--min-accuracy", "7", "share of 0 to 1"), ("--max-p50-ms", "nan", "ms"),
+        ("--golden", tmp_path / "bare.npz", "labels"), ("--golden", tmp_path / "key.pem", "no .npz"),
+    ]:  # fmt: skip
+        words = [str(word) for pair in {**good, option: wrong}.items() for word in pair]
+        given = ["init", "--model-dir", str(tmp_path / "d"), "--name", "net", "--channel", "c", *words]
+        assert cli.main(given) == 1 and says in capsys.readouterr().err
+    assert not (tmp_path / "d" / "config.json").exists()
+
+
+def test_an_empty_model_is_not_signed_and_its_version_stays_free(tmp_path):
+    manifest.new_key(tmp_path / "key.pem")
+    (tmp_path / "m.onnx").touch()
+    offer = partial(update.publish, tmp_path / "c", tmp_path / "m.onnx", version=1, key=tmp_path / "key.pem")
+    with pytest.raises(UpdateError, match="is empty"):
+        offer(name="net", classes=["a", "b"])
+    (tmp_path / "m.onnx").write_bytes(b"weights")
+    with pytest.raises(UpdateError):
+        offer(name="../net", classes=["a", "b"])  # fails after its files are written
+    assert offer(name="net", classes=["a", "b"]).full_bytes == 7
+
+
+def test_a_model_that_does_not_run_is_one_sentence(tmp_path, capsys):
+    np.savez(tmp_path / "golden.npz", images=PIXELS, labels=np.zeros(len(PIXELS), int))
+    (tmp_path / "m.onnx").write_bytes(b"no model")
+    assert cli.main(["health", str(tmp_path / "m.onnx"), "--golden", str(tmp_path / "golden.npz")]) == 1
+    assert "does not run on tiles" in (said := capsys.readouterr().err) and said.count("\n") == 1
