@@ -7,6 +7,7 @@ whole recipe of one shipped network: data, loop, float16 rounding, test, model c
 from __future__ import annotations
 
 import copy
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class Recipe:
         for name in ("tiles", "epochs", "batch", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not (0 < self.lr < math.inf and 0 <= self.weight_decay < math.inf):  # found before tiles are made
+            raise ValueError(f"lr is a number above 0, weight_decay one from 0, got {self.lr} and {self.weight_decay}")
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"smoothing is a share, from 0 to below 1, got {self.smoothing}")
         if self.precision not in ("auto", "bf16", "fp32"):

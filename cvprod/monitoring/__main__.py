@@ -55,6 +55,7 @@ def _rules(args: argparse.Namespace) -> int:
     if args.check:
         print("\n".join(f"{folder / name} is not what the contract makes" for name in stale) or "up to date")
         return 1 if stale else 0
+    folder.mkdir(parents=True, exist_ok=True)
     for name in stale:
         (folder / name).write_text(made[name], encoding="utf-8")
         print(f"Wrote {folder / name}")
@@ -70,6 +71,8 @@ def _calibrate(args: argparse.Namespace) -> int:
 
     from .calibration import SHIPPED, make_baseline
 
+    if min(args.pool, args.count, args.workers) < 1:  # before the tiles are made, which takes minutes
+        raise ValueError("--pool, --count and --workers must be at least 1")
     out = args.out or SHIPPED
     if not out.parent.is_dir():
         raise ValueError(f"{out.parent} does not exist; create it first")

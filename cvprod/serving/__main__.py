@@ -106,6 +106,10 @@ def _calibrate(given: Sequence[str]) -> int:
     parser.add_argument("--tiles", type=int, default=2000, help="validation tiles (default %(default)s)")
     options = parser.parse_args(given)
     out = options.out or (DEFAULT_MODEL if options.onnx == default else options.onnx.with_suffix(".json"))
+    if out.suffix != ".json":  # not least the model's own file
+        parser.error(f"--out {out}: name a card, a file that ends in .json")
+    if options.tiles < 1:
+        parser.error(f"--tiles must be at least 1, not {options.tiles}")
     tiles = surface.tiles("val", options.tiles)
     card = model.calibrate(
         options.onnx,

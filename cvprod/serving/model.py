@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import ValidationError
 
 from .card import Card, ModelError, keep, read
 
@@ -192,10 +193,15 @@ def calibrate(
         data = Path(onnx).read_bytes()
     except OSError as error:
         raise ModelError(f"the model file cannot be read: {error.strerror}") from None
-    draft = Card(
-        name=name, version=version, file=os.path.relpath(onnx, card.parent), sha256=hashlib.sha256(data).hexdigest(),
-        classes=tuple(classes), temperature=1.0, self_test=(0.0,) * len(classes),
-    )  # fmt: skip
+    where, digest = os.path.relpath(onnx, card.parent), hashlib.sha256(data).hexdigest()
+    try:
+        draft = Card(
+            name=name, version=version, file=where, sha256=digest, classes=tuple(classes), temperature=1.0,
+            self_test=(0.0,) * len(classes),
+        )  # fmt: skip
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))} {e['input']!r}: {e['msg']}" for e in error.errors())
+        raise ModelError(f"its card cannot say so: {wrong}") from None
     model = Model(draft, open_session(data))
     logits = np.concatenate([model.run(tiles[i : i + 64]) for i in range(0, len(tiles), 64)]).astype(np.float64)
     if logits.shape[1:] != (len(classes),):

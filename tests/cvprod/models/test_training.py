@@ -296,7 +296,7 @@ def test_verify_command_finds_the_damaged_and_the_exaggerated(small_world, monke
         (["train", "tiny", "--epochs", "0"], "epochs must be at least 1, got 0"),
         (["train", "tiny", "--tiles", "-1"], "tiles must be at least 1, got -1"),
         (["train", "tiny", "--precision", "x"], "precision must be auto, bf16 or fp32, got 'x'"),
-        (["train", "tiny", "--lr", "-1"], "tiny: "),
+        (["train", "tiny", "--lr", "-1"], "lr is a number above 0"),
     ],
 )
 def test_a_wrong_call_says_what_to_change(small_world, monkeypatch, tmp_path, words, said, capsys):
@@ -369,3 +369,9 @@ def test_a_card_with_a_metric_that_nothing_counted_for_is_listed(small_world, ca
     path.write_text("{}")
     assert main(["--folder", str(small_world), "list"]) == 0
     assert "card damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [{"lr": float("nan")}, {"lr": 0.0}, {"weight_decay": -1.0}])
+def test_a_rate_that_cannot_be_is_refused_before_tiles_are_made(option):
+    with pytest.raises(ValueError, match="above 0"):
+        Recipe(**option)

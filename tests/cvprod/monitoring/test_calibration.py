@@ -5,6 +5,7 @@ import pytest
 
 from cvprod.contract import load_contract
 from cvprod.measure import wilson
+from cvprod.monitoring import __main__ as command
 from cvprod.monitoring import calibration
 from cvprod.monitoring.detectors import DETECTORS
 from cvprod.serving.card import read
@@ -93,3 +94,10 @@ def test_windows_are_disjoint_as_long_as_there_are_tiles():
     assert len(np.unique(first, axis=0)) >= 899  # two tiles of equal embedding may exist
     with pytest.raises(ValueError, match="draw more"):
         calibration.windows(reference, 1, 0, size=1001)
+
+
+def test_numbers_that_cannot_be_are_refused_before_any_tile_is_made(tmp_path, capsys):
+    for option in ("--pool", "--count", "--workers"):
+        assert command.main(["calibrate", "--out", str(tmp_path / "b.safetensors"), option, "-1"]) == 2
+        assert "at least 1" in capsys.readouterr().err
+    assert command.main(["rules", "--folder", str(tmp_path / "new")]) == 0 and list((tmp_path / "new").glob("*.yml"))

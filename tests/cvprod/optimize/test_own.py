@@ -184,7 +184,7 @@ def _file(path, net, beside=False):
 
 
 def _by_hand(path, opset):
-    """One convolution in the operators of `opset`; its weight stands first among the inputs, as old exporters had it."""
+    """One convolution in the operators of `opset`; its weight stands first among the inputs, as once was usual."""
     weight = onnx.numpy_helper.from_array(np.full((8, 3, 3, 3), 0.1, np.float32), "w")
     ends = [onnx.helper.make_tensor_value_info(name, 1, shape)
             for name, shape in (("w", [8, 3, 3, 3]), ("x", ["N", 3, 9, 9]), ("y", ["N", 8, 7, 7]))]  # fmt: skip

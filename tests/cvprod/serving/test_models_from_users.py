@@ -5,6 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from cvprod.serving import __main__ as command
 from cvprod.serving import model
 from cvprod.serving.model import ModelError
 from cvprod.surface import CLASSES
@@ -103,3 +104,13 @@ def test_a_served_model_is_held_to_it_too(tmp_path):
 
 def test_the_samples_are_models():
     onnx.checker.check_model(onnx.load_from_string(GOOD))
+
+
+def test_a_card_is_never_written_over_the_model(tmp_path, capsys):
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(GOOD)
+    with pytest.raises(SystemExit):
+        command.main(["calibrate", str(path), "--tiles", "20", "--out", str(path)])
+    assert "ends in .json" in capsys.readouterr().err and path.read_bytes() == GOOD
+    assert command.main(["calibrate", str(path), "--tiles", "20", "--name", "../x"]) == 3
+    assert "name '../x'" in (said := capsys.readouterr().err) and "pydantic" not in said
