@@ -35,6 +35,9 @@ INK = "#1f2329"
 _SENTENCE = 36  # characters of a table's cell from which it is broken into lines
 _PX_PER_PT = 96 / 72
 _FIT_PX = 620  # a figure up to this width shrinks to a phone and stays legible; a wider one scrolls there
+_PHONE_PX = 328  # of a phone's column
+_LEAST_TEXT_PX = 6.4  # a figure whose smallest text would be smaller there scrolls, too
+_TEXT_SIZE = re.compile(r"font(?:-size)?: (?:[a-z]+ )*([\d.]+)px")
 _MARKERS = 400  # of one artist, from which they are drawn as a picture
 _RASTER_DPI = 180
 _shown: itertools.count = itertools.count()
@@ -152,6 +155,10 @@ def framed_svg(body: str, width: float, height: float, naming: str, *, scale: fl
     """
     natural = round(width * scale)
     least = round(natural * 0.6) if natural > _FIT_PX else 0
+    sizes = {float(size) for size in _TEXT_SIZE.findall(body)}
+    sizes -= {small for small in sizes if any(abs(small - 0.7 * size) < 0.01 for size in sizes)}  # exponents
+    if sizes and (needed := math.ceil(_LEAST_TEXT_PX * width / min(sizes))) > _PHONE_PX:
+        least = min(max(least, needed), natural)
     # Only a frame that may scroll takes keyboard focus: a stop that does nothing is a nuisance.
     frame = 'tabindex="0" role="group" aria-label="Wide figure, scrolls sideways"' if least else ""
     return (

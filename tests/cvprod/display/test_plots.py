@@ -139,6 +139,20 @@ def test_wide_figures_scroll_rather_than_shrink_to_nothing(inches, scrolls):
     assert ("min-width:0px" in frame.svg["style"]) is not scrolls
 
 
+@pytest.mark.parametrize(("size", "log", "scrolls"), [(10.5, False, False), (10.5, True, False), (6.5, False, True)])
+def test_figures_with_small_text_scroll_too_unless_it_is_an_exponent(size, log, scrolls):
+    plots.use_style()
+    fig, axis = plt.subplots(figsize=(6.2, 3))
+    axis.set_title("small", fontsize=size)
+    if log:
+        axis.set_yscale("log")
+        axis.set_ylim(1e-4, 1e4)
+    frame = BeautifulSoup(plots.figure_html(fig, ALT), "html.parser").div
+    plt.close(fig)
+    assert (frame.get("tabindex") == "0") is scrolls
+    assert ("min-width:0px" in frame.svg["style"]) is not scrolls
+
+
 def test_mosaic_embeds_its_images_and_labels():
     images = [np.full((8, 8), value, np.uint8) for value in (0, 128, 255)]
     fig = plots.mosaic(images, ["a", "b", "c"], columns=2)
@@ -201,12 +215,12 @@ def test_table_takes_formats_and_emphasis():
     assert [row.th.get_text() for row in bold] == ["int8"]
 
 
-def test_sentences_in_a_table_are_broken_into_lines_and_nothing_else_is():
+def test_headings_and_sentences_in_a_table_are_broken_into_lines_and_nothing_else_is():
     frame = pd.DataFrame({"short": ["a name"], "long": ["Wait as long as Retry-After says, then send it again."]})
     soup = BeautifulSoup(plots.table_html(frame, "What to do."), "html.parser")
     short, long = (re.findall(r"white-space:(\w+)", cell["style"])[-1] for cell in soup.find_all("td"))
     assert (short, long) == ("nowrap", "normal")
-    assert all("white-space:normal" not in cell["style"] for cell in soup.find_all("th"))
+    assert all("white-space:normal" in cell["style"] for cell in soup.find_all("th"))
     frame.index = ["A device with a long name, in one of its modes"]
     soup = BeautifulSoup(plots.table_html(frame, "What to do."), "html.parser")
     assert "white-space:normal" in soup.find("th", scope="row")["style"]
