@@ -72,7 +72,7 @@ def system() -> str:
         labels={
             "camera": "Line camera\n322 tiles/s, chapter 1",
             "train": "Training\non generated steel",
-            "optimise": "Optimise and convert\nchapters 2 and 3",
+            "optimise": "Optimise, convert\nchapters 2 and 3",
             "service": "Inspection service\nchapters 5 and 7",
             "proxy": "Proxy, canary\nchapters 6 and 9",
             "registry": "Registry, pipeline\nchapter 10",
