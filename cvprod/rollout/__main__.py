@@ -52,8 +52,9 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"--host {options.host} --port {options.port}: {getattr(error, 'strerror', error)}", file=sys.stderr)
         return 2
     # In a container this is process 1, which the kernel spares every signal that it has not asked for: a pod would be
-    # killed only when its grace period is over.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # killed only when its grace period is over. And in a shell's background SIGINT is ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     host, port = running.server_address[:2]
     try:
         print(f"Gates at http://{f'[{host}]' if ':' in str(host) else host}:{port}", flush=True)

@@ -169,27 +169,39 @@ def test_what_is_in_the_body_of_a_get_is_no_request(address, ask, head, framing)
     assert "the evidence is about" not in ask("/gate/promote", HOOK)[1]
 
 
-def start(*options):
-    command = [sys.executable, "-m", "cvprod.rollout", "serve", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+@pytest.fixture
+def start():
+    """Start the command, with SIGINT ignored as in a shell's background. What still runs at the end is killed."""
+    running = []
+
+    def go(*options):
+        command = [sys.executable, "-m", "cvprod.rollout", "serve", *options]
+        ignore = lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)  # noqa: E731
+        running.append(
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=ignore)
+        )
+        return running[-1]
+
+    yield go
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_when_it_is_told_to(number):
+def test_it_ends_when_it_is_told_to(start, number):
     """In a container it is process 1, to which the kernel gives no signal that it does not handle."""
-    with start("--port", "0") as running:
-        assert running.stdout.readline().startswith("Gates at http://127.0.0.1:")
-        running.send_signal(number)
-        assert running.wait(20) == 0 and running.stderr.read() == ""
+    running = start("--port", "0")
+    assert running.stdout.readline().startswith("Gates at http://127.0.0.1:")
+    running.send_signal(number)
+    assert running.wait(20) == 0 and running.stderr.read() == ""
 
 
 @pytest.mark.parametrize("port", ["99999", "-1"])
-def test_a_port_that_is_none_is_said_in_a_sentence(port):
-    with start("--port", port) as running:
-        _, said = running.communicate(timeout=60)
-        assert (
-            running.returncode == 2 and said.startswith(f"--host 127.0.0.1 --port {port}: ") and said.count("\n") == 1
-        )
+def test_a_port_that_is_none_is_said_in_a_sentence(start, port):
+    running = start("--port", port)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 2 and said.startswith(f"--host 127.0.0.1 --port {port}: ") and said.count("\n") == 1
 
 
 def test_ipv6():
