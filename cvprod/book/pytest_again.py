@@ -51,6 +51,8 @@ class Failures:
         said = str(report.longrepr)
         if path.endswith(".ipynb") and (CLAIM in said or KERNEL in said or DIED in said):
             self.timed.append(path)
+        elif report.when == "setup" and path.startswith(PROGRAMS):
+            self.timed.append(path)  # its tests share what did not start: one failure, and not one for each of them
         elif "alone" in report.keywords or DIED in said or path.startswith(PROGRAMS):
             self.timed.append(report.nodeid)
         else:

@@ -68,6 +68,7 @@ def test_what_is_no_claim_about_time_has_one_chance(tmp_path, sources):
 @pytest.mark.parametrize(
     ("name", "said", "again"),
     [
+        ("tests/terraform/test_a.py::test_b", "AssertionError at setup", "tests/terraform/test_a.py"),
         ("notebooks/a.ipynb::Cell 0", "RuntimeError: Kernel didn't respond in 60 seconds", "notebooks/a.ipynb"),
         ("tests/test_a.py::test_b[1]", "worker 'gw0' crashed while running 'tests/test_a.py'", None),
         ("tests/deploy/haproxy/test_a.py::test_b", "AssertionError: it did not come about", None),
@@ -77,7 +78,8 @@ def test_what_is_no_claim_about_time_has_one_chance(tmp_path, sources):
 def test_a_kernel_that_never_answered_a_process_that_died_and_real_programs_have_another_chance(name, said, again):
     kept = {}
     failures = pytest_again.Failures()
-    report = pytest.TestReport(name, ("", 0, ""), {}, "failed", said, "setup")
+    when = "setup" if "setup" in said else "call"
+    report = pytest.TestReport(name, ("", 0, ""), {}, "failed", said, when)
     failures.pytest_runtest_logreport(report)
     failures.pytest_runtest_logreport(report)
     config = SimpleNamespace(cache=SimpleNamespace(set=kept.__setitem__))

@@ -15,11 +15,14 @@ from cvprod.serving import suspect
 from .conftest import wait_for
 
 
+@pytest.fixture
 def children():
-    return psutil.Process().children()
+    """Lists this process's children, without those that earlier tests have left it."""
+    before = psutil.Process().children()
+    return lambda: [child for child in psutil.Process().children() if child not in before]
 
 
-def test_what_work_does_to_its_process_is_told():
+def test_what_work_does_to_its_process_is_told(children):
     async def tried(work, seconds=20):
         return await suspect.survives(work, seconds)
 
@@ -30,7 +33,7 @@ def test_what_work_does_to_its_process_is_told():
     assert children() == []
 
 
-def test_a_try_that_nobody_waits_for_any_longer_is_ended():
+def test_a_try_that_nobody_waits_for_any_longer_is_ended(children):
     """A job's, when its worker drains: the worker would wait for it, and leave it behind in the end."""
 
     async def left():
