@@ -242,10 +242,11 @@ class Contract(_Strict):
             changed = self.model_copy(update={"line": line})
             if wide := _too_wide(line):
                 raise ContractError(wide)
-            if not all(0 < value < math.inf for value in changed.derived().values()):
+            derived = changed.derived()
+            if not all(0 < value < math.inf for value in derived.values()):
                 raise ArithmeticError("a limit would be 0 or infinite")
             limits = {}
-            for name, value in changed.derived().items():
+            for name, value in derived.items():
                 before = getattr(self, name)
                 why = f"Recomputed for another {', '.join(facts)}. It was {before.limit:g}: {before.why}"
                 limits[name] = before.model_copy(update={"limit": value, "why": why})  # fmt: skip

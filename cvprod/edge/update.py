@@ -215,10 +215,12 @@ class Device:
         """
         root = Path(root)
         parse_version(app_version)
-        if golden is not None and not Path(golden).is_file():
-            raise UpdateError(f"{golden}: no golden tiles there; a device without them could not refuse a bad model")
         check_public_keys(keys)
         if golden is not None:
+            if not Path(golden).is_file():
+                raise UpdateError(
+                    f"{golden}: no golden tiles there; a device without them could not refuse a bad model"
+                )
             try:
                 read_golden(Path(golden))
             except ValueError as error:

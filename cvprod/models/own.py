@@ -29,6 +29,7 @@ from cvprod.surface import ImageError, is_litter, read_colour, read_image
 
 if TYPE_CHECKING:
     import pandas as pd
+    from onnx import ModelProto
 
 #: Sides that are tried for a module that does not say what it takes, in this order.
 SIDES = (224, 96, 32, 64, 128, 256, 299, 320, 384, 512, 640, 28)
@@ -202,10 +203,9 @@ def _of_module(name: str, module: nn.Module, example: object, shape: tuple[int, 
     if example is not None:
         if not isinstance(example, torch.Tensor | np.ndarray) or example.ndim < 2:
             raise NetworkError(f"{name}: the example beside the module must be one tensor with its batch first")
-        if str(torch.as_tensor(example).dtype).split(".")[1] not in {np.dtype(kind).name for kind in TYPES.values()}:
-            kind = str(torch.as_tensor(example).dtype).split(".")[1]
-            raise NetworkError(f"{name} has an example in {kind}, which no picture comes in: give it in float32")
         tried, dtype = [tuple(example.shape[1:])], torch.as_tensor(example).dtype
+        if (said := str(dtype).split(".")[1]) not in {np.dtype(kind).name for kind in TYPES.values()}:
+            raise NetworkError(f"{name} has an example in {said}, which no picture comes in: give it in float32")
     else:
         tried = [shape] if shape else _guesses(module)
         dtype = next(iter(kinds), torch.float32)
@@ -343,7 +343,7 @@ def _of_file(path: Path, shape: tuple[int, ...] | None) -> Network:
         raise NetworkError(
             f"{path} is an ONNX file under another name, and runtimes go by it: call it {path.name}.onnx"
         )
-    if lost := [file.name for file in external_files(path) if not file.is_file()]:
+    if lost := [file.name for file in external_files(path, model) if not file.is_file()]:
         raise NetworkError(f"{path} has its weights in {', '.join(lost)}, which is not beside it: copy them together")
     if len(inputs) > 1:
         names = ", ".join(value.name for value in inputs)
@@ -374,20 +374,21 @@ def _is_numbers(value) -> bool:
     return value.type.HasField("tensor_type") and value.type.tensor_type.elem_type not in (0, 8)  # undefined, string
 
 
-def external_files(path: str | Path) -> list[Path]:
-    """The files in which an .onnx file keeps weights beside itself, in order of name."""
-    import onnx
+def external_files(path: Path, model: ModelProto) -> list[Path]:
+    """The files in which an .onnx file keeps weights beside itself, in order of name; `model` is what it holds."""
     from onnx.external_data_helper import uses_external_data
 
-    path = Path(path)
-    tensors = [t for t in onnx.load(str(path), load_external_data=False).graph.initializer if uses_external_data(t)]
+    tensors = [tensor for tensor in model.graph.initializer if uses_external_data(tensor)]
     names = {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
     return [path.parent / name for name in sorted(names)]
 
 
-def onnx_bytes(path: str | Path) -> int:
-    """Bytes of an .onnx file and of the weights that it keeps beside itself."""
-    return sum(file.stat().st_size for file in (Path(path), *external_files(path)))
+def onnx_bytes(path: str | Path, model: ModelProto | None = None) -> int:
+    """Bytes of an .onnx file and of the weights that it keeps beside itself; `model` where it has been read."""
+    import onnx
+
+    model = model or onnx.load(str(path), load_external_data=False)
+    return sum(file.stat().st_size for file in (Path(path), *external_files(Path(path), model)))
 
 
 def _what_it_is(path: Path) -> str:
@@ -583,6 +584,14 @@ def labels_of(examples: Examples, outputs: int) -> np.ndarray | None:
         return None
     fit = len(examples.classes) in (0, outputs) and examples.labels.min() >= 0 and examples.labels.max() < outputs
     return examples.labels if fit else None
+
+
+def judged(logits: np.ndarray, wanted: np.ndarray, examples: Examples) -> dict[str, float]:
+    """A classifier's columns of a table, in percent: how often it has the reference's class, and the label's."""
+    row = {"same class, %": same_class(logits, wanted) * 100}
+    if (labels := labels_of(examples, wanted.shape[1])) is not None:
+        row["accuracy, %"] = same_class(logits, labels) * 100
+    return row
 
 
 def remarks(

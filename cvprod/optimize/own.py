@@ -22,11 +22,10 @@ from cvprod.models.own import (
     classifies,
     does_not_run,
     first_line,
-    labels_of,
+    judged,
     leaves,
     onnx_bytes,
     remarks,
-    same_class,
 )
 from cvprod.quiet import quiet
 
@@ -169,9 +168,7 @@ def board(made: dict[str, Candidate], examples: Examples, *, repeats: int = 40, 
         row |= {"file, MB": candidate.size_bytes / measure.MB, "moved, %": moved * 100}
         if classifies(truth):
             logits, wanted = (np.concatenate([call[0] for call in calls]) for calls in (answers[label], truth))
-            row["same class, %"] = same_class(logits, wanted) * 100
-            if (labels := labels_of(examples, wanted.shape[1])) is not None:
-                row["accuracy, %"] = same_class(logits, labels) * 100
+            row |= judged(logits, wanted, examples)
         else:
             row["same shape, %"] = alike * 100
         rows[label] = row | {"note": candidate.note}

@@ -16,7 +16,6 @@ import torch
 
 from cvprod.models.own import onnx_bytes, output_names
 from cvprod.optimize.fuse import record, recordable
-from cvprod.optimize.quantize import prepared
 from cvprod.quiet import uncollected
 from cvprod.runtimes.interface import (
     Description,
@@ -89,6 +88,8 @@ def quantize(source: Path, path: Path, calibration: np.ndarray, *, target: str =
     """
     activations, seven_bits, options = _SCHEMES[target]
     quantization = need("onnxruntime.quantization", INSTALL)
+    from cvprod.optimize.quantize import prepared  # needs the converter's packages, which running a file does not
+
     with tempfile.TemporaryDirectory() as folder, quiet(native=True):
         ready, excluded = prepared(source, folder)
         quantization.quantize_static(
@@ -225,14 +226,15 @@ class OnnxRuntime(Runtime):
 
     def describe(self) -> Description:
         onnx = need("onnx", INSTALL_CONVERTER)
-        nodes = {node.op_type for node in onnx.load(str(self.path), load_external_data=False).graph.node}
+        model = onnx.load(str(self.path), load_external_data=False)
+        nodes = {node.op_type for node in model.graph.node}
         return Description(
             NAME,
             version("onnxruntime"),
             "int8" if {"QuantizeLinear", "QLinearConv", "ConvInteger"} & nodes else "fp32",
             self.threads,
             self.path,
-            onnx_bytes(self.path),
+            onnx_bytes(self.path, model),
             self.batch,
             self.session.get_providers()[0],
         )

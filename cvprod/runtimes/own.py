@@ -21,10 +21,9 @@ from cvprod.models.own import (
     classifies,
     does_not_run,
     first_line,
-    labels_of,
+    judged,
     reason,
     remarks,
-    same_class,
 )
 from cvprod.quiet import quiet
 from cvprod.runtimes import get
@@ -152,9 +151,7 @@ def table(
         row |= {"largest difference, %": difference * 100, "same shape, %": alike * 100}
         if found.classifies:
             logits, wanted = outputs[0][0], truth[0][0]
-            row["same class, %"] = same_class(logits, wanted) * 100
-            if (labels := labels_of(examples, wanted.shape[1])) is not None:
-                row["accuracy, %"] = same_class(logits, labels) * 100
+            row |= judged(logits, wanted, examples)
             del row["same shape, %"]
     return pd.DataFrame(rows.values(), index=pd.Index(rows, name="runtime"))
 
