@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cvprod.contract import ContractError, load_contract
 from cvprod.serving.card import ModelError
-from cvprod.serving.settings import DEFAULT_MODEL
+from cvprod.serving.settings import DEFAULT_MODEL, authority
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,8 +104,7 @@ def _watch(args: argparse.Namespace) -> int:
     port, stop = serve(monitor.metrics, args.port, args.host)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    host = f"[{args.host}]" if ":" in args.host else args.host
-    print(f"Watching {args.records}, listening on http://{host}:{port}", flush=True)
+    print(f"Watching {args.records}, listening on http://{authority(args.host, port)}", flush=True)
     try:
         while not ended.wait(args.every):
             if (sample := served.new()) is not None:

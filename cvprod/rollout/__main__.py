@@ -44,6 +44,7 @@ def _check(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     from cvprod.rollout import gates, server
+    from cvprod.serving.settings import authority
 
     limit = contract.load_contract().p99_latency_ms.limit / 1e3
     try:
@@ -57,7 +58,7 @@ def _serve(options: argparse.Namespace) -> int:
         signal.signal(number, signal.default_int_handler)
     host, port = running.server_address[:2]
     try:
-        print(f"Gates at http://{f'[{host}]' if ':' in str(host) else host}:{port}", flush=True)
+        print(f"Gates at http://{authority(str(host), port)}", flush=True)
         running.serve_forever()
     except KeyboardInterrupt:
         running.server_close()

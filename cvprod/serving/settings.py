@@ -19,6 +19,11 @@ class SettingsError(ValueError):
     """An option is missing or wrong; the message names it."""
 
 
+def authority(host: str, port: int) -> str:
+    """Host and port as a URL has them: an IPv6 address stands in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def usable_cores(root: Path = Path("/")) -> int:
     """Cores that this process may use: its CPU affinity and the quotas of its cgroups, at least one.
 

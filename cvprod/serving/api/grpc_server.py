@@ -26,7 +26,7 @@ from cvprod.serving.api import oip, plain
 from cvprod.serving.context import Context
 from cvprod.serving.errors import ServiceError
 from cvprod.serving.logs import log
-from cvprod.serving.settings import SettingsError
+from cvprod.serving.settings import SettingsError, authority
 
 SERVICE = "inference.GRPCInferenceService"
 _DESCRIPTOR = Path(__file__).parents[1] / "oip.binpb"
@@ -276,7 +276,7 @@ async def serve(app: Context, host: str, port: int) -> grpc.aio.Server:
     ])  # fmt: skip
     service = Service(app)
     server.add_generic_rpc_handlers((service.handler(), service.health()))
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    place = authority(host, port)
     try:
         server.add_insecure_port(place)
     except RuntimeError:

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from cvprod.serving.card import ModelError, keep
 from cvprod.serving.logs import log
-from cvprod.serving.settings import Settings, SettingsError
+from cvprod.serving.settings import Settings, SettingsError, authority
 
 _START_SECONDS = 60.0
 
@@ -86,8 +86,9 @@ class Supervisor:
             bound.bind((host, port))
         except (OSError, OverflowError) as error:
             bound.close()
-            place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            raise SettingsError(f"cannot listen on {place}: {getattr(error, 'strerror', error)}") from None
+            raise SettingsError(
+                f"cannot listen on {authority(host, port)}: {getattr(error, 'strerror', error)}"
+            ) from None
         return bound
 
     def _listen(self) -> socket.socket:
@@ -155,12 +156,9 @@ class Supervisor:
             await self._start(index)
         if not await self._all_ready():
             return 3
-        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
-        log.info(
-            "listening",
-            extra={"event": "listening", "port": self.port, "detail": f"{host}:{self.port}"},
-        )
-        print(f"Listening on http://{host}:{self.port}", flush=True)
+        place = authority(self.settings.host, self.port)
+        log.info("listening", extra={"event": "listening", "port": self.port, "detail": place})
+        print(f"Listening on http://{place}", flush=True)
         asyncio.get_running_loop().add_reader(self.socket.fileno(), self._accept)
         return 0
 
